@@ -1,0 +1,1 @@
+"""Air-quality measurements: the AQI scale, station series, and where stations lie."""
