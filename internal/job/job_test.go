@@ -29,7 +29,9 @@ func open(t *testing.T) *db.DB {
 	return d
 }
 
-func newQueue(d *db.DB) *job.Queue { return job.New(d, slog.New(slog.NewTextHandler(io.Discard, nil)), true) }
+func newQueue(d *db.DB) *job.Queue {
+	return job.New(d, slog.New(slog.NewTextHandler(io.Discard, nil)), true)
+}
 
 func enqueue(t *testing.T, d *db.DB, q *job.Queue, s job.Spec) bool {
 	t.Helper()
@@ -197,7 +199,9 @@ func TestFailureIsRetried(t *testing.T) {
 		Key string `db:"key"`
 		Err string `db:"last_error"`
 	}
-	if err := d.View(t.Context(), func(tx *db.Tx) error { return tx.Get(&row, "SELECT key, last_error FROM jobs WHERE run_at > created_at") }); err != nil {
+	if err := d.View(t.Context(), func(tx *db.Tx) error {
+		return tx.Get(&row, "SELECT key, last_error FROM jobs WHERE run_at > created_at")
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if row.Key != "bad" || row.Err != "panic: ouch" {
