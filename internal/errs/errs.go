@@ -96,7 +96,11 @@ type Error struct {
 	Code   Code
 	Detail string
 	Fields []Field
-	cause  error
+	// HTTPStatus replaces the status of the code where the HTTP contract asks for another; 0 does not.
+	HTTPStatus int
+	// Unknown marks an effect of which it can't be known whether it happened. It MUST NOT be repeated unseen.
+	Unknown bool
+	cause   error
 }
 
 // Error implements error.

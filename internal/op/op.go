@@ -38,6 +38,8 @@ type Op struct {
 	Effect Effect
 	// Status is the HTTP status of success; 0 means 200.
 	Status int
+	// Sensitive says that the input or the output holds a secret: neither is stored or shown beyond the answer itself.
+	Sensitive bool
 	// Resource is the plural noun of what it works on; "" takes the part of Name before the dot.
 	Resource string
 	// Verbs and Nouns are the words people use for it, Examples are requests that mean it. They feed the planner's lexicon,

@@ -1,0 +1,193 @@
+// Package ledger makes writes happen once.
+//
+// Before an operation that writes is carried out under an idempotency key, its intention is stored; afterwards its outcome
+// is. Whoever asks for the same effect again gets the first outcome. When the process died in between, the outcome can't
+// be known: that is said, and the effect is not repeated.
+package ledger
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"yardmaster/internal/db"
+	"yardmaster/internal/errs"
+	"yardmaster/internal/id"
+	"yardmaster/internal/op"
+)
+
+// Keep is how long an outcome is remembered.
+const Keep = 7 * 24 * time.Hour
+
+const (
+	intended = "intended"
+	done     = "done"
+	failed   = "failed"
+)
+
+// Ledger stores intentions and outcomes.
+type Ledger struct {
+	db    *db.DB
+	owner string
+}
+
+// New makes the ledger of this process.
+func New(d *db.DB) *Ledger { return &Ledger{db: d, owner: id.New("proc")} }
+
+type row struct {
+	Op     string `db:"op"`
+	Input  string `db:"input"`
+	State  string `db:"state"`
+	Owner  string `db:"owner"`
+	Result string `db:"result"`
+}
+
+// Middleware carries each write with an idempotency key out once.
+func (l *Ledger) Middleware() op.Middleware {
+	return func(next op.Handler) op.Handler {
+		return func(ctx context.Context, c *op.Call) (any, error) {
+			key := op.IdempotencyKey(ctx)
+			if key == "" || c.Op.Effect == op.Read {
+				return next(ctx, c)
+			}
+			before, err := l.intend(ctx, c, key)
+			if err != nil {
+				return nil, err
+			}
+			if before != nil {
+				return l.again(c, *before)
+			}
+			out, callErr := next(ctx, c)
+			if err := l.close(ctx, c, key, out, callErr); err != nil && callErr == nil {
+				return nil, err
+			}
+			return out, callErr
+		}
+	}
+}
+
+// intend stores the intention; when there is one already it answers that.
+func (l *Ledger) intend(ctx context.Context, c *op.Call, key string) (*row, error) {
+	if len(key) > 255 {
+		return nil, errs.New(errs.Invalid, "The idempotency key has %d characters; at most 255 are allowed.", len(key))
+	}
+	var before *row
+	err := l.db.Update(ctx, func(tx *db.Tx) error {
+		n, err := tx.Exec(`INSERT INTO effects (account, key, op, input, state, owner, result, created_at, finished_at)
+			VALUES (?, ?, ?, ?, ?, ?, '', ?, 0) ON CONFLICT (account, key) DO NOTHING`,
+			c.Actor.Account, key, c.Op.Name, digest(c), intended, l.owner, db.Millis(time.Now()))
+		if err != nil || n > 0 {
+			return err
+		}
+		before = new(row)
+		return tx.Get(before, `SELECT op, input, state, owner, result FROM effects WHERE account = ? AND key = ?`, c.Actor.Account, key)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ledger: %w", err)
+	}
+	return before, nil
+}
+
+// outcome is what the ledger stores of a failure.
+type outcome struct {
+	Code   errs.Code    `json:"code"`
+	Detail string       `json:"detail"`
+	Fields []errs.Field `json:"errors,omitempty"`
+	Status int          `json:"status,omitempty"`
+}
+
+// again answers for an effect that was asked for before.
+func (l *Ledger) again(c *op.Call, r row) (any, error) {
+	if r.Op != c.Op.Name || r.Input != digest(c) {
+		e := errs.New(errs.Invalid, "This idempotency key was used for another request. Take a new key.")
+		e.HTTPStatus = http.StatusUnprocessableEntity
+		return nil, e
+	}
+	switch r.State {
+	case done:
+		if c.Op.Sensitive {
+			return nil, errs.New(errs.Conflict, "%s was done under this idempotency key. Its answer is shown only once.", c.Op.Name)
+		}
+		return json.RawMessage(r.Result), nil
+	case failed:
+		var o outcome
+		if err := json.Unmarshal([]byte(r.Result), &o); err != nil {
+			return nil, fmt.Errorf("ledger: %w", err)
+		}
+		return nil, &errs.Error{Code: o.Code, Detail: o.Detail, Fields: o.Fields, HTTPStatus: o.Status}
+	}
+	if r.Owner == l.owner {
+		return nil, errs.New(errs.Conflict, "A request with this idempotency key is under way. Ask again when it has ended.")
+	}
+	return nil, &errs.Error{Code: errs.Conflict, Unknown: true, Detail: fmt.Sprintf(
+		"It is unknown whether %s happened: the server stopped while it was at it. Look at the present state before it is asked for again.", c.Op.Name)}
+}
+
+func (l *Ledger) close(ctx context.Context, c *op.Call, key string, out any, callErr error) error {
+	state, result := done, ""
+	switch {
+	case callErr != nil:
+		var e *errs.Error
+		if !errors.As(callErr, &e) || e.Code == errs.Internal || ctx.Err() != nil {
+			// Nothing certain is known about a failure of ours or a broken-off call; the key may be used to try again.
+			return l.forget(ctx, c, key)
+		}
+		raw, err := json.Marshal(outcome{e.Code, e.Detail, e.Fields, e.HTTPStatus})
+		if err != nil {
+			return err
+		}
+		state, result = failed, string(raw)
+	case !c.Op.Sensitive:
+		raw, err := json.Marshal(out)
+		if err != nil {
+			return fmt.Errorf("ledger: %w", err)
+		}
+		result = string(raw)
+	}
+	err := l.db.Update(context.WithoutCancel(ctx), func(tx *db.Tx) error {
+		_, err := tx.Exec(`UPDATE effects SET state = ?, result = ?, finished_at = ? WHERE account = ? AND key = ? AND owner = ?`,
+			state, result, db.Millis(time.Now()), c.Actor.Account, key, l.owner)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	return nil
+}
+
+func (l *Ledger) forget(ctx context.Context, c *op.Call, key string) error {
+	return l.db.Update(context.WithoutCancel(ctx), func(tx *db.Tx) error {
+		_, err := tx.Exec(`DELETE FROM effects WHERE account = ? AND key = ? AND owner = ? AND state = ?`, c.Actor.Account, key, l.owner, intended)
+		return err
+	})
+}
+
+// Prune removes outcomes older than Keep.
+func (l *Ledger) Prune(ctx context.Context) error {
+	return l.db.Update(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(`DELETE FROM effects WHERE created_at < ? AND state <> ?`, db.Millis(time.Now().Add(-Keep)), intended)
+		return err
+	})
+}
+
+// digest recognises the same input. Nothing is derived from inputs that hold secrets: a hash of a short secret could be
+// guessed from.
+func digest(c *op.Call) string {
+	if c.Op.Sensitive {
+		return ""
+	}
+	var v any
+	raw := []byte(c.Raw)
+	if json.Unmarshal(raw, &v) == nil { // the order of fields and white space do not matter
+		if canonical, err := json.Marshal(v); err == nil {
+			raw = canonical
+		}
+	}
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:])
+}
