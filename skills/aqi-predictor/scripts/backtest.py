@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.dont_write_bytecode = True  # a skill's folder stays as it was unpacked
 sys.path.insert(0, HERE)
 
 from airquality.aqi import Scale  # noqa: E402

@@ -10,6 +10,7 @@ import os
 import sys
 from typing import Any, List
 
+sys.dont_write_bytecode = True  # a skill's folder stays as it was unpacked
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from airquality.suites import SUITES  # noqa: E402

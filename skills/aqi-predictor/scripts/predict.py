@@ -21,6 +21,7 @@ import os
 import sys
 from typing import Any, Dict, List, Mapping, Optional, TextIO, Tuple
 
+sys.dont_write_bytecode = True  # a skill's folder stays as it was unpacked
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from airquality.aqi import OZONE_POINTS, PM10_POINTS, Scale, category  # noqa: E402

@@ -4,13 +4,19 @@ from __future__ import annotations
 from typing import Any, Dict, Mapping, Sequence, Type
 
 from strategies.base import Context, ParameterError, Strategy
+from strategies.analogues import Analogues
+from strategies.boosting import BoostedStumps
 from strategies.ensemble import Ensemble
-from strategies.regression import Autoregression
+from strategies.regression import Autoregression, Neighbours, RidgeWindows
+from strategies.regional import Regional, Seasonal, Smoothing
 from strategies.simple import Blend, Persistence
 
 #: From plain to strong: the first N are N clearly different ideas.
 STRATEGIES: Dict[str, Type[Strategy]] = {
-    strategy.name: strategy for strategy in (Persistence, Blend, Autoregression, Ensemble)
+    strategy.name: strategy for strategy in (
+        Persistence, Blend, Autoregression, Neighbours, Seasonal, Analogues, Regional, Smoothing,
+        RidgeWindows, BoostedStumps, Ensemble,
+    )
 }
 ENSEMBLE = Ensemble.name
 

@@ -10,7 +10,7 @@ from strategies.base import Context, Param, ParameterError, Strategy
 Builder = Callable[[Context, str, Mapping[str, Any]], Strategy]
 
 #: Members of an ensemble that names none.
-DEFAULT_MEMBERS = ("blend", "ar")
+DEFAULT_MEMBERS = ("ar", "neighbours", "analogues")
 FEWEST, MOST = 2, 5
 
 

@@ -17,7 +17,7 @@ class Moments:
     def __init__(self, width: int) -> None:
         self.width = width
         self.sums = [[0.0] * width for _ in range(width)]  # the upper triangle is used
-        self.count = 0.0  # rows, each counted once whatever its weight
+        self.count = 0  # rows, each counted once whatever its weight
 
     def add(self, columns: Sequence[Sequence[float]], weights: Optional[Sequence[float]]) -> None:
         """Add rows, given column by column."""
@@ -28,12 +28,12 @@ class Moments:
             for j in range(i, self.width):
                 sums[j] += sum(map(mul, weighted, columns[j]))
 
-    def merge(self, other: "Moments", factor: float) -> None:
-        """Add the rows of another, each counted `factor` times."""
-        self.count += factor * other.count
+    def merge(self, other: "Moments") -> None:
+        """Add the rows of another."""
+        self.count += other.count
         for mine, theirs in zip(self.sums, other.sums):
             for j, value in enumerate(theirs):
-                mine[j] += factor * value
+                mine[j] += value
 
     def solve(self, ridge: float) -> Optional[Row]:
         """Coefficients, the constant first; None if there is too little to learn from.
