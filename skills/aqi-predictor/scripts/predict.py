@@ -26,10 +26,10 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from airquality.aqi import OZONE_POINTS, PM10_POINTS, Scale, category  # noqa: E402
 from airquality.panel import (  # noqa: E402
-    Panel, clean, find_tables, parse_day, read_sites, read_values,
+    Panel, backward, find_tables, parse_day, read_sites, read_values,
 )
 from airquality.suites import suite_named  # noqa: E402
-from strategies import Context, ParameterError, Strategy, STRATEGIES, build  # noqa: E402
+from strategies import Context, STRATEGIES, Strategy, build  # noqa: E402
 
 SCALES = {"pm10": PM10_POINTS, "ozone": OZONE_POINTS}
 DIGITS = 4  # of an answer; errors are counted in whole AQI points
@@ -48,6 +48,8 @@ class Session:
         self.log = log
         self.strategy: Optional[Strategy] = None
         self.panel = Panel()
+        self.scale = Scale(PM10_POINTS)
+        self.fallbacks = 0
 
     def handle(self, message: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
         """Answer one message; None if it has no answer."""
@@ -65,10 +67,11 @@ class Session:
         if self.history:
             values, sites = find_tables(self.history)
         self.panel = read_values(values) if values else Panel()
+        self.scale = Scale(suite.points)
         context = Context(
             panel=self.panel,
             sites=read_sites(sites) if sites else {},
-            scale=Scale(suite.points),
+            scale=self.scale,
             seed=_integer(self.params.get("seed", 0)),
         )
         self.strategy = build(
@@ -88,11 +91,9 @@ class Session:
         if self.strategy is None:
             raise ProtocolError("a round came before the start")
         name = message.get("round")
-        observed = message.get("observe") or {}
-        if observed or self.panel.days == 0:
-            day = self.panel.observe(parse_day(str(name)), observed)
-            if day is not None:
-                self.strategy.learn(day)
+        day = self.panel.observe(parse_day(str(name)), message.get("observe") or {})
+        if day is not None:
+            self.strategy.learn(day)
         answers: Dict[str, float] = {}
         for case in message.get("cases") or ():
             station = self.panel.station(str(case["input"]["station"]))
@@ -100,11 +101,23 @@ class Session:
         return {"type": "answers", "round": name, "answers": answers}
 
     def answer(self, station: int) -> float:
-        """The expected index of the coming day: a finite number whatever the strategy does."""
+        """The expected index of the coming day; always finite.
+
+        Should a strategy fail on a case, the case gets the station's present level and the log says
+        so, once.
+        """
         assert self.strategy is not None
-        value = self.strategy.answer(station, self.panel.days - 1)
+        day = self.panel.days - 1
+        try:
+            value = self.strategy.answer(station, day)
+        except ArithmeticError:
+            value = math.nan
         if not math.isfinite(value):
-            raise ArithmeticError(f"strategy {self.strategy.name} gave {value}")
+            if not self.fallbacks:
+                name = self.panel.stations[station]
+                print(f"no finite answer for {name}; using its present level", file=self.log)
+            self.fallbacks += 1
+            value = self.scale.index(backward("log", self.panel.view("log").filled[station][day]))
         return round(value, DIGITS)
 
 
@@ -134,7 +147,8 @@ def run_session(source: TextIO, sink: TextIO, log: TextIO) -> int:
             rounds += reply["type"] == "answers"
             sink.write(json.dumps(reply, separators=(",", ":"), allow_nan=False) + "\n")
             sink.flush()
-    print(f"answered {rounds} rounds", file=log)
+    extra = f", {session.fallbacks} answers by the present level" if session.fallbacks else ""
+    print(f"answered {rounds} rounds{extra}", file=log)
     return 0
 
 
@@ -169,7 +183,7 @@ def forecast(options: argparse.Namespace) -> List[Dict[str, Any]]:
         index = strategy.answer(station, day)
         rows.append({
             "station": name, "date": date, "aqi": round(index, 1), "category": category(index),
-            "measured_today": clean(panel.raw[station][day]) == panel.raw[station][day],
+            "measured_today": not math.isnan(panel.raw[station][day]),
         })
     return rows
 
@@ -189,7 +203,10 @@ def main() -> int:
         if not options.csv:
             return run_session(sys.stdin, sys.stdout, sys.stderr)
         rows = forecast(options)
-    except (ParameterError, ProtocolError, ValueError, KeyError, OSError) as error:
+    except KeyError as error:
+        print(f"predict.py: a message has no field {error}", file=sys.stderr)
+        return 2
+    except (ValueError, OSError) as error:  # also ParameterError and ProtocolError
         print(f"predict.py: {error}", file=sys.stderr)
         return 2
     if options.json:

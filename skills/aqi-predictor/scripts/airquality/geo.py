@@ -5,6 +5,7 @@ import math
 from typing import List, Mapping, Optional, Sequence, Tuple
 
 EARTH_RADIUS_KM = 6371.0
+LEAST_SHARE = 0.03  # neighbours with less than this share of the largest weight are left out
 Site = Tuple[float, float]  # longitude, latitude in degrees
 Links = List[Tuple[int, float]]  # (other station, weight); the weights of a station sum to 1
 
@@ -38,7 +39,7 @@ def neighbours(
 ) -> List[Links]:
     """For each station its neighbours, weighted by exp(-(distance / radius)^2).
 
-    Neighbours beyond two radii are left out. With upwind_from (the direction the air comes from, in
+    Neighbours beyond two radii, or of little weight, are left out. With upwind_from (the direction the air comes from, in
     degrees) those on that side weigh more, by exp(sharpness * cos(angle)). A station without
     coordinates, or alone within two radii, has no neighbours.
     """
@@ -59,6 +60,8 @@ def neighbours(
                     angle = math.radians(bearing(here, there) - upwind_from)
                     weight *= math.exp(sharpness * math.cos(angle))
                 links.append((other, weight))
+        least = LEAST_SHARE * max((weight for _, weight in links), default=0.0)
+        links = [link for link in links if link[1] >= least]
         total = sum(weight for _, weight in links)
         result.append([(other, weight / total) for other, weight in links])
     return result

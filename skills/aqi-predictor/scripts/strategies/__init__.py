@@ -3,8 +3,8 @@ from __future__ import annotations
 
 from typing import Any, Dict, Mapping, Sequence, Type
 
-from strategies.base import Context, ParameterError, Strategy
 from strategies.analogues import Analogues
+from strategies.base import Context, ParameterError, Strategy
 from strategies.boosting import BoostedStumps
 from strategies.ensemble import Ensemble
 from strategies.regression import Autoregression, Neighbours, RidgeWindows

@@ -27,7 +27,7 @@ class Analogues(Strategy):
     }
     params = (
         Param("count", "int", 30, 5, 200),
-        Param("days", "int", 2, 1, 4),
+        Param("days", "int", 2, 1, 3),
         Param("season_weight", "float", 0.3, 0.0, 2.0),
         Param("keep", "float", 0.6, 0.0, 1.0),
     )

@@ -155,10 +155,10 @@ class BoostedStumps(Strategy):
     }
     params = (
         Param("start", "choice", "persistence", options=("persistence", "ar")),
-        Param("trees", "int", 80, 20, 150),
+        Param("trees", "int", 80, 20, 120),
         Param("depth", "int", 1, 1, 3),
         Param("rate", "log", 0.1, 0.02, 0.5),
-        Param("share", "float", 0.4, 0.1, 0.8),
+        Param("share", "float", 0.3, 0.1, 0.5),
         Param("windows", "choice", "medium", options=tuple(WINDOWS)),
         Param("radius_km", "float", 150.0, 30.0, 500.0),
         Param("sectors", "bool", False),
