@@ -23,6 +23,7 @@ import (
 //	ref:"instance"          the kind of resource that the string names (in "x-ref")
 //	default:"5"             the value taken when the field is left out
 //	oneOf:"string,array"    JSON types that an `any` or json.RawMessage field may have
+//	secret:"true"           the value is a secret: it is masked wherever the input is shown or stored ("writeOnly")
 //	in:"body"               REST carries the field as the raw body
 type Schema = schema
 
@@ -123,6 +124,7 @@ func (s *schema) addFields(t reflect.Type, open map[reflect.Type]bool) {
 func (s *schema) tags(f reflect.StructField) {
 	s.Description = f.Tag.Get("doc")
 	s.Ref = f.Tag.Get("ref")
+	s.WriteOnly = f.Tag.Get("secret") == "true"
 	if v := f.Tag.Get("oneOf"); v != "" {
 		s.Types = strings.Split(v, ",")
 		if slices.Contains(s.Types, "array") {
@@ -202,6 +204,7 @@ func (s *schema) JSON() map[string]any {
 	put("enum", s.Enum, s.Enum != nil)
 	put("pattern", s.Pattern, s.Pattern != "")
 	put("x-ref", s.Ref, s.Ref != "")
+	put("writeOnly", true, s.WriteOnly)
 	put("default", s.Default, s.Default != nil)
 	for key, n := range map[string]*int{"minLength": s.MinLength, "maxLength": s.MaxLength, "minItems": s.MinItems, "maxItems": s.MaxItems} {
 		put(key, n, n != nil)
