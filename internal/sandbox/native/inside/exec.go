@@ -82,8 +82,8 @@ func (in *machine) bound(pid int, cpuSeconds int64) {
 	n := uint64(in.limits.Processes)
 	_ = unix.Prlimit(pid, unix.RLIMIT_NPROC, &unix.Rlimit{Cur: n, Max: n}, nil)
 	if cpuSeconds > 0 {
-		// SIGXCPU at the soft limit, SIGKILL five seconds later.
-		_ = unix.Prlimit(pid, unix.RLIMIT_CPU, &unix.Rlimit{Cur: uint64(cpuSeconds), Max: uint64(cpuSeconds) + 5}, nil)
+		// SIGXCPU at the soft limit, SIGKILL two seconds later.
+		_ = unix.Prlimit(pid, unix.RLIMIT_CPU, &unix.Rlimit{Cur: uint64(cpuSeconds), Max: uint64(cpuSeconds) + 2}, nil)
 	}
 	if in.full.Load() {
 		_ = unix.Prlimit(pid, unix.RLIMIT_FSIZE, &unix.Rlimit{}, nil)

@@ -3,6 +3,7 @@
 package inside
 
 import (
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -90,6 +91,13 @@ func (in *machine) countHome() {
 		}
 		return
 	}
+	// Commands are born with the limits of init, so that not even their first write comes through.
+	size := uint64(limit)
+	now := syscall.Rlimit{Cur: size, Max: size}
+	if full {
+		now.Cur = 0
+	}
+	_ = syscall.Setrlimit(unix.RLIMIT_FSIZE, &now)
 	if !full {
 		notice("the home folder is below its limit again")
 		return
