@@ -135,7 +135,8 @@ func discover(fsys fs.FS, dir string, depth int, budget *int, found *[]string) e
 			return unreadable(p, err)
 		case !d.IsDir():
 			return nil
-		case p != "." && (junk(p) || d.Name() == "dist" || d.Name() == "build"):
+		case p != "." && (junk(p) || d.Name() == "dist" || d.Name() == "build"),
+			p != "." && strings.Count(p, "/")+1 > depth:
 			return fs.SkipDir
 		}
 		if *budget--; *budget < 0 {
@@ -143,9 +144,6 @@ func discover(fsys fs.FS, dir string, depth int, budget *int, found *[]string) e
 		}
 		if hasDocument(fsys, p) {
 			*found = append(*found, p)
-			return fs.SkipDir
-		}
-		if p != "." && strings.Count(p, "/")+1 > depth {
 			return fs.SkipDir
 		}
 		return nil
