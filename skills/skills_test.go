@@ -20,36 +20,34 @@ import (
 	"yardmaster/skills"
 )
 
-// names lists the bundled skills.
-func names(t *testing.T) []string {
+// examples are the skills beside the bundled ones; they are not in the binary.
+const examples = "../examples"
+
+// folders answers the bundled skills and the examples by name.
+func folders(t *testing.T) map[string]fs.FS {
 	t.Helper()
-	entries, err := fs.ReadDir(skills.FS(), ".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out []string
-	for _, e := range entries {
-		if !e.IsDir() {
-			t.Errorf("%s is no skill folder", e.Name())
-			continue
+	out := map[string]fs.FS{}
+	for _, root := range []fs.FS{skills.FS(), os.DirFS(examples)} {
+		files, err := fs.Glob(root, "*/SKILL.md")
+		if err != nil || len(files) == 0 {
+			t.Fatalf("found %d skills, %v", len(files), err)
 		}
-		out = append(out, e.Name())
-	}
-	if len(out) == 0 {
-		t.Fatal("no skill is bundled")
+		for _, file := range files {
+			sub, err := fs.Sub(root, path.Dir(file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			out[path.Dir(file)] = sub
+		}
 	}
 	return out
 }
 
-// unpacked copies a bundled skill into a new folder and returns its path.
+// unpacked copies a skill into a new folder and returns its path.
 func unpacked(t *testing.T, name string) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), name)
-	sub, err := fs.Sub(skills.FS(), name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.CopyFS(dir, sub); err != nil {
+	if err := os.CopyFS(dir, folders(t)[name]); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -77,10 +75,27 @@ func python(t *testing.T, dir string, args ...string) string {
 	return stdout.String()
 }
 
+func TestBundled(t *testing.T) {
+	t.Parallel()
+	entries, err := fs.ReadDir(skills.FS(), ".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if _, err := fs.Stat(skills.FS(), path.Join(e.Name(), "SKILL.md")); err != nil {
+			t.Error(err)
+		}
+	}
+	// Files whose names begin with an underscore are left out by a plain go:embed pattern.
+	if _, err := fs.Stat(skills.FS(), "aqi-predictor/scripts/strategies/__init__.py"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestEverySkillHasItsFiles(t *testing.T) {
 	t.Parallel()
-	for _, name := range names(t) {
-		text, err := fs.ReadFile(skills.FS(), path.Join(name, "SKILL.md"))
+	for name, files := range folders(t) {
+		text, err := fs.ReadFile(files, "SKILL.md")
 		if err != nil {
 			t.Error(err)
 			continue
@@ -96,12 +111,12 @@ func TestEverySkillHasItsFiles(t *testing.T) {
 			t.Errorf("%s: SKILL.md has %d lines; at most 500 keep it readable for an agent", name, lines)
 		}
 		for _, file := range []string{"NOTICE.md", "experiment.yaml", "scripts/selftest.py"} {
-			if _, err := fs.Stat(skills.FS(), path.Join(name, file)); err != nil {
-				t.Error(err)
+			if _, err := fs.Stat(files, file); err != nil {
+				t.Errorf("%s: %v", name, err)
 			}
 		}
 		for _, link := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(body, -1) {
-			if _, err := fs.Stat(skills.FS(), path.Join(name, link[1])); err != nil {
+			if _, err := fs.Stat(files, link[1]); err != nil {
 				t.Errorf("%s: SKILL.md links to %s, which is not there", name, link[1])
 			}
 		}
@@ -110,44 +125,40 @@ func TestEverySkillHasItsFiles(t *testing.T) {
 
 func TestFilesAreCleanText(t *testing.T) {
 	t.Parallel()
-	files := 0
-	err := fs.WalkDir(skills.FS(), ".", func(file string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		files++
-		if strings.Contains(file, "__pycache__") || strings.HasSuffix(file, ".pyc") {
-			t.Errorf("%s: compiled files must not be bundled", file)
+	for name, files := range folders(t) {
+		err := fs.WalkDir(files, ".", func(file string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			if strings.Contains(file, "__pycache__") || strings.HasSuffix(file, ".pyc") {
+				t.Errorf("%s: %s is compiled and must not be there", name, file)
+				return nil
+			}
+			data, err := fs.ReadFile(files, file)
+			switch {
+			case err != nil:
+				return err
+			case !utf8.Valid(data):
+				t.Errorf("%s: %s is not valid UTF-8", name, file)
+			case bytes.ContainsRune(data, '\r'):
+				t.Errorf("%s: %s has carriage returns", name, file)
+			case !bytes.HasSuffix(data, []byte("\n")):
+				t.Errorf("%s: %s does not end with a newline", name, file)
+			}
+			if strings.HasSuffix(file, ".py") && bytes.Count(data, []byte("\n")) > 400 {
+				t.Errorf("%s: %s is longer than 400 lines", name, file)
+			}
 			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		data, err := fs.ReadFile(skills.FS(), file)
-		switch {
-		case err != nil:
-			return err
-		case !utf8.Valid(data):
-			t.Errorf("%s is not valid UTF-8", file)
-		case bytes.ContainsRune(data, '\r'):
-			t.Errorf("%s has carriage returns", file)
-		case !bytes.HasSuffix(data, []byte("\n")):
-			t.Errorf("%s does not end with a newline", file)
-		}
-		if strings.HasSuffix(file, ".py") && bytes.Count(data, []byte("\n")) > 400 {
-			t.Errorf("%s is longer than 400 lines", file)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Files whose names begin with an underscore are left out by a plain go:embed pattern.
-	if _, err := fs.Stat(skills.FS(), "aqi-predictor/scripts/strategies/__init__.py"); err != nil || files < 20 {
-		t.Errorf("%d files are bundled, %v", files, err)
 	}
 }
 
 func TestSelfTest(t *testing.T) {
 	t.Parallel()
-	for _, name := range names(t) {
+	for name := range folders(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			out := python(t, unpacked(t, name), "scripts/selftest.py")

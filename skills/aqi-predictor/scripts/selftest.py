@@ -21,6 +21,7 @@ from airquality.panel import View  # noqa: E402
 from describe import sections  # noqa: E402
 from predict import Session  # noqa: E402
 from strategies import ENSEMBLE, STRATEGIES, ParameterError  # noqa: E402
+from strategies.base import Param  # noqa: E402
 from strategies.linear import Moments  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -100,6 +101,17 @@ def mean_error(answers: Mapping[str, float], rows: Sequence[Mapping[str, float]]
     return sum(errors) / len(errors)
 
 
+def extreme(param: Param, high: bool) -> Any:
+    """The least or the greatest value of a parameter."""
+    if param.kind == "bool":
+        return high
+    if param.kind == "choice":
+        return param.options[-1 if high else 0]
+    if param.kind == "angle":
+        return 359.0 if high else 0.0
+    return param.high if high else param.low
+
+
 def check_scale() -> None:
     pm10, ozone = Scale(PM10_POINTS), Scale(OZONE_POINTS)
     for scale, value, index in (
@@ -136,7 +148,7 @@ def check_declaration() -> None:
 
 def check_strategies() -> None:
     rows = made_up(HISTORY_DAYS + ROUNDS)
-    with tempfile.TemporaryDirectory() as history, tempfile.TemporaryDirectory() as empty:
+    with tempfile.TemporaryDirectory() as history, tempfile.TemporaryDirectory() as short:
         write_history(history, rows[:HISTORY_DAYS])
         errors = {}
         for name in STRATEGIES:
@@ -144,7 +156,7 @@ def check_strategies() -> None:
             # The first round repeats the last day of the history.
             answers = run(variant, history, rows, HISTORY_DAYS - 1)
             errors[name] = mean_error(answers, rows)
-            run(variant, empty, rows[:25], 0)  # no history at all
+            run(variant, short, rows[:25], 0)  # no history at all
         for name in ("ar", "neighbours", "ridge-windows", ENSEMBLE):
             expect(errors[name] < errors["persistence"], f"{name} is no better than persistence")
         seeded = [
@@ -159,6 +171,11 @@ def check_strategies() -> None:
             "members": [{"strategy": "ar", "params": {"lags": 3}}, {"strategy": "blend"}],
         }
         run(weighted, history, rows, len(rows) - 5, suite="ozone-50")
+        write_history(short, rows[:90])
+        for strategy in STRATEGIES.values():
+            for high in (False, True):
+                params = {param.name: extreme(param, high) for param in strategy.params}
+                run({"strategy": strategy.name, "params": params}, short, rows[:92], 90)
         for wrong in (
             {"strategy": "oracle"}, {"strategy": "ar", "params": {"lag": 1}},
             {"strategy": "ar", "params": {"lags": 99}}, {"strategy": ENSEMBLE, "members": [{}]},
