@@ -33,6 +33,7 @@ from predict import parse_param  # noqa: E402
 from strategies import STRATEGIES  # noqa: E402
 
 ROOT = os.path.dirname(HERE)
+Table = Tuple[List[str], List[Tuple[str, Dict[str, float]]]]  # stations; (date, values) a day
 
 
 class Round(NamedTuple):
@@ -42,9 +43,6 @@ class Round(NamedTuple):
     known: Dict[str, float]
     tomorrow: str
     truth: Dict[str, float]
-
-
-Table = Tuple[List[str], List[Tuple[str, Dict[str, float]]]]  # stations; (date, values) a day
 
 
 @dataclass(frozen=True)

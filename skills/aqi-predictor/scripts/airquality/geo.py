@@ -39,9 +39,9 @@ def neighbours(
 ) -> List[Links]:
     """For each station its neighbours, weighted by exp(-(distance / radius)^2).
 
-    Neighbours beyond two radii, or of little weight, are left out. With upwind_from (the direction the air comes from, in
-    degrees) those on that side weigh more, by exp(sharpness * cos(angle)). A station without
-    coordinates, or alone within two radii, has no neighbours.
+    Neighbours beyond two radii, or of little weight, are left out. With upwind_from (the direction
+    the air comes from, in degrees) those on that side weigh more, by exp(sharpness * cos(angle)). A
+    station without coordinates, or alone within two radii, has no neighbours.
     """
     result: List[Links] = []
     for name in stations:
