@@ -21,6 +21,7 @@ const (
 	DefaultMaxSteps    = 50
 	DefaultMaxDuration = time.Hour
 	DefaultBudget      = 60 << 10
+	DefaultHistory     = 600 << 10
 )
 
 // Bounds of what runs at the same time within one step.
@@ -44,6 +45,8 @@ type Setup struct {
 	// Budget bounds the JSON of one result as the model sees it, in bytes. 0 means the default, less than 0 no bound but
 	// MaxResult.
 	Budget int
+	// History bounds what is shown of the conversation before the turn, in bytes. 0 means the default, less than 0 no bound.
+	History int
 }
 
 // Turn is what is to be answered.
