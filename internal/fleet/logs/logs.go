@@ -64,7 +64,8 @@ type Log struct {
 	changed chan struct{}
 }
 
-// New makes the log whose segments lie in the folder dir below root. Nothing is read or made before it is used.
+// New makes the log whose segments lie in the folder dir below root. Nothing is read or made before it is used; then the
+// folder is made, but not those above it, so that late writers do not bring a removed instance's folder back.
 func New(root *os.Root, dir string, limits Limits) *Log {
 	if limits.SegmentBytes <= 0 {
 		limits.SegmentBytes = 4 << 20
@@ -122,7 +123,7 @@ func (l *Log) write(p []byte) error {
 	}
 	f, err := l.root.OpenFile(l.file(l.segment), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err = l.root.MkdirAll(l.dir, 0o700); err == nil {
+		if err = l.root.Mkdir(l.dir, 0o700); err == nil {
 			f, err = l.root.OpenFile(l.file(l.segment), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 		}
 	}

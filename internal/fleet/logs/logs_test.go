@@ -64,7 +64,7 @@ func tail(t *testing.T, l *logs.Log, n int, since time.Time) []string {
 func TestTailAndCursor(t *testing.T) {
 	t.Parallel()
 	root, _ := folder(t)
-	l := logs.New(root, "a/logs", logs.Limits{})
+	l := logs.New(root, "a", logs.Limits{})
 	if got := tail(t, l, 10, time.Time{}); len(got) != 0 {
 		t.Errorf("an unused log has %q", got)
 	}
@@ -92,7 +92,7 @@ func TestTailAndCursor(t *testing.T) {
 		}
 	}
 	// Another process goes on where this one ended.
-	again := logs.New(root, "a/logs", logs.Limits{})
+	again := logs.New(root, "a", logs.Limits{})
 	add(t, again, "five")
 	if diff := cmp.Diff([]string{"four", "five"}, tail(t, again, 10, next)); diff != "" {
 		t.Error(diff)
@@ -132,6 +132,18 @@ func TestRotationBoundsDisk(t *testing.T) {
 		if b != a+1 {
 			t.Fatalf("after line %d comes %d", a, b)
 		}
+	}
+}
+
+func TestNoFolderNoLog(t *testing.T) {
+	t.Parallel()
+	root, dir := folder(t)
+	l := logs.New(root, "gone/logs", logs.Limits{})
+	if err := l.Append(logs.System, "too late"); err == nil {
+		t.Error("a log was written into a folder that was removed")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "gone")); err == nil {
+		t.Error("the folder is back")
 	}
 }
 
