@@ -239,7 +239,7 @@ func TestTurn(t *testing.T) {
 	if tr := out.Turn; tr.Steps != 2 || len(tr.Tools) != 1 || tr.Tools[0].Status != "done" || tr.Usage.Output != 4 || tr.Status != "done" || tr.FinishedAt == nil {
 		t.Errorf("turn %+v", tr)
 	}
-	if _, running, err := y.chats.Follow(me, turn.ChatID); running || err != nil {
-		t.Errorf("follow of a finished chat: %v, %v", running, err)
+	if _, running := y.chats.Follow(me, turn.ChatID); running {
+		t.Error("a finished chat has something to follow")
 	}
 }

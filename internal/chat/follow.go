@@ -11,24 +11,28 @@ import (
 )
 
 // Follow answers the encoded chunks of the turn that runs in a chat, or that waits first: from start on, then live, until
-// the turn ends or ctx does. running is false, without an error, when there is none or no such chat. A slice is valid until
+// the turn ends or ctx does. running is false when there is none or no such chat. A slice is valid until
 // the next one is asked for.
 //
 // The last chunk of a turn that ended is finish, abort or error. A sequence that ends without any of them was left because
 // ctx ended.
-func (s *Service) Follow(ctx context.Context, chatID string) (chunks iter.Seq[[]byte], running bool, err error) {
+func (s *Service) Follow(ctx context.Context, chatID string) (chunks iter.Seq[[]byte], running bool) {
 	a, err := caller(ctx)
 	if err != nil {
-		return nil, false, err
+		return nil, false
 	}
 	active, err := view(ctx, s.db, func(tx *db.Tx) ([]turnRow, error) { return activeTurns(tx, a.Account, chatID) })
-	if err != nil || len(active) == 0 {
-		return nil, false, err
+	if err != nil {
+		s.log.ErrorContext(ctx, "the turns of a chat can't be read", "chat", chatID, "error", err)
+		return nil, false
+	}
+	if len(active) == 0 {
+		return nil, false
 	}
 	if l := s.current(active[0]); l != nil {
-		return l.follow(ctx), true, nil
+		return l.follow(ctx), true
 	}
-	return nil, false, nil
+	return nil, false
 }
 
 // current answers the live log of a turn that was active a moment ago, made when this process has not come to it yet; nil
