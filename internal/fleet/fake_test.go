@@ -208,4 +208,3 @@ func (p *fakeProcess) Wait() (sandbox.Exit, error) {
 
 func (p *fakeProcess) Signal(sig syscall.Signal) error { return syscall.Kill(-p.cmd.Process.Pid, sig) }
 func (p *fakeProcess) Kill() error                     { return p.Signal(syscall.SIGKILL) }
-

@@ -86,7 +86,8 @@ func (s *Service) TestSkill(ctx context.Context, in SkillTestIn) (SkillTestOut, 
 	if !installed {
 		return out, errs.New(errs.Conflict, "%s is not installed in %s; install it first.", v.Name, found.Name)
 	}
-	return out, s.runSelfTest(ctx, where, in.Input, &out)
+	err = s.runSelfTest(ctx, where, in.Input, &out)
+	return out, err
 }
 
 func (s *Service) runSelfTest(ctx context.Context, where string, input json.RawMessage, out *SkillTestOut) error {
