@@ -73,7 +73,7 @@ func New(o Options) (*Driver, error) {
 			return nil, err
 		}
 	}
-	return &Driver{options: o, image: img, filter: program, ids: ids, forks: newForker(), live: map[*box]struct{}{}}, nil
+	return &Driver{options: o, image: img, filter: program, ids: ids, forks: newForker(img.path()), live: map[*box]struct{}{}}, nil
 }
 
 // Name implements sandbox.Driver.

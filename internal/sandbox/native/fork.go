@@ -8,20 +8,24 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"yardmaster/internal/sandbox/native/inside"
+	"yardmaster/internal/sandbox/native/wire"
 )
 
 // forker starts processes from one thread that lives as long as the driver. The kernel kills a child with Pdeathsig
 // when the thread that forked it ends, and Go ends threads at will unless a goroutine holds on to one.
 type forker struct {
+	path string // of the program of init
 	jobs chan forkJob
 	gone chan struct{}
 	once sync.Once
 }
 
 type forkJob struct {
-	path   string
-	attr   *syscall.ProcAttr
-	answer chan<- forked
+	request wire.Fork
+	files   []uintptr
+	answer  chan<- forked
 }
 
 type forked struct {
@@ -29,8 +33,8 @@ type forked struct {
 	err        error
 }
 
-func newForker() *forker {
-	f := &forker{jobs: make(chan forkJob), gone: make(chan struct{})}
+func newForker(path string) *forker {
+	f := &forker{path: path, jobs: make(chan forkJob), gone: make(chan struct{})}
 	go f.run()
 	return f
 }
@@ -39,59 +43,93 @@ func (f *forker) run() {
 	defer close(f.gone)
 	runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
 	for job := range f.jobs {
-		pidfd := -1
-		job.attr.Sys.PidFD = &pidfd
-		pid, err := syscall.ForkExec(job.path, []string{"yardmaster-init"}, job.attr)
+		pid, pidfd, err := f.start(job)
 		job.answer <- forked{pid, pidfd, err}
 	}
 }
 
-// fork starts the program at path. The pidfd is the caller's to close.
-func (f *forker) fork(path string, attr *syscall.ProcAttr) (pid, pidfd int, err error) {
+// fork makes an init with descriptors from 0 on. It is a child of the driver's thread; the pidfd is the caller's.
+func (f *forker) fork(request wire.Fork, files []uintptr) (pid, pidfd int, err error) {
 	answer := make(chan forked, 1)
-	f.jobs <- forkJob{path, attr, answer}
+	f.jobs <- forkJob{request, files, answer}
 	r := <-answer
 	return r.pid, r.pidfd, r.err
+}
+
+// start runs a starter, which forks the init, and takes its report.
+func (f *forker) start(job forkJob) (pid, pidfd int, err error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, -1, err
+	}
+	defer unix.Close(pair[0])
+	if err = unix.Send(pair[0], job.request.Encode(), 0); err != nil {
+		unix.Close(pair[1])
+		return 0, -1, err
+	}
+	starter, err := syscall.ForkExec(f.path, []string{"yardmaster-starter"}, &syscall.ProcAttr{
+		Dir: "/", Env: inside.Environment(), Files: append(job.files, uintptr(pair[1])),
+		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
+	})
+	unix.Close(pair[1])
+	if err != nil {
+		return 0, -1, err
+	}
+	pid, pidfd, err = report(pair[0])
+	_, _ = wait(starter)
+	if err != nil {
+		// A child that failed between fork and exec is ours, and still in the starter's group.
+		for {
+			if _, err := wait(-starter); err != nil {
+				break
+			}
+		}
+	}
+	return pid, pidfd, err
+}
+
+// wait collects a child.
+func wait(pid int) (int, error) {
+	for {
+		got, err := syscall.Wait4(pid, nil, 0, nil)
+		if err != syscall.EINTR {
+			return got, err
+		}
+	}
+}
+
+// report reads what a starter says.
+func report(conn int) (pid, pidfd int, err error) {
+	buf, oob := make([]byte, 256), make([]byte, unix.CmsgSpace(4))
+	n, oobn, _, _, err := unix.Recvmsg(conn, buf, oob, unix.MSG_CMSG_CLOEXEC)
+	for err == unix.EINTR {
+		n, oobn, _, _, err = unix.Recvmsg(conn, buf, oob, unix.MSG_CMSG_CLOEXEC)
+	}
+	if err != nil {
+		return 0, -1, err
+	}
+	kind, body := wire.NewReader(buf[:n])
+	born, ok := wire.DecodeBorn(body)
+	if kind != wire.KindBorn || !ok {
+		return 0, -1, unix.EPROTO // it was killed
+	}
+	if born.Errno != 0 {
+		return 0, -1, unix.Errno(born.Errno)
+	}
+	msgs, err := unix.ParseSocketControlMessage(oob[:oobn])
+	if err == nil && len(msgs) == 1 {
+		if fds, err := unix.ParseUnixRights(&msgs[0]); err == nil && len(fds) == 1 {
+			return int(born.PID), fds[0], nil
+		}
+	}
+	// Without its descriptor the init is of no use.
+	_ = unix.Kill(int(born.PID), unix.SIGKILL)
+	_, _ = wait(int(born.PID))
+	return 0, -1, unix.EMFILE
 }
 
 // close ends the thread, and with it what it started and still lives.
 func (f *forker) close() {
 	f.once.Do(func() { close(f.jobs) })
 	<-f.gone
-}
-
-// setupCaps are the capabilities that init needs in its own user namespace to build the sandbox. It drops them all.
-var setupCaps = []uintptr{
-	unix.CAP_SYS_ADMIN,    // mounts, host name
-	unix.CAP_NET_ADMIN,    // the loopback
-	unix.CAP_SETPCAP,      // emptying the bounding set
-	unix.CAP_DAC_OVERRIDE, // making mount points
-	unix.CAP_MKNOD,
-}
-
-const namespaces = unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC |
-	unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP
-
-// initAttr describes the process of an init. Its environment holds settings of its runtime only: it allocates little,
-// and two processors are enough for a loop that waits and one that collects.
-func initAttr(ids ids, files []uintptr) *syscall.ProcAttr {
-	sys := &syscall.SysProcAttr{
-		Cloneflags:  namespaces,
-		Pdeathsig:   syscall.SIGKILL,
-		Setsid:      true,
-		AmbientCaps: setupCaps,
-		UidMappings: []syscall.SysProcIDMap{ids.uidMap()},
-		GidMappings: []syscall.SysProcIDMap{ids.gidMap()},
-	}
-	if ids.width > 1 || ids.root {
-		// Groups of the server must not come along. Without root the kernel refuses to drop them.
-		sys.GidMappingsEnableSetgroups = true
-		sys.Credential = &syscall.Credential{Uid: insideID, Gid: insideID}
-	}
-	return &syscall.ProcAttr{
-		Dir:   "/",
-		Env:   []string{"GOGC=20", "GOMAXPROCS=2", "GOTRACEBACK=single"},
-		Files: files,
-		Sys:   sys,
-	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"yardmaster/internal/errs"
 	"yardmaster/internal/sandbox"
+	"yardmaster/internal/sandbox/native/wire"
 )
 
 const insideID = sandbox.UserID
@@ -27,14 +28,12 @@ type ids struct {
 	root     bool
 }
 
-func (i ids) uidMap() syscall.SysProcIDMap { return i.idMap(i.uid) }
-func (i ids) gidMap() syscall.SysProcIDMap { return i.idMap(i.gid) }
-
-func (i ids) idMap(id int) syscall.SysProcIDMap {
+// fork is the request for an init with these ids.
+func (i ids) fork() wire.Fork {
 	if i.width == 1 {
-		return syscall.SysProcIDMap{ContainerID: insideID, HostID: id, Size: 1}
+		return wire.Fork{Inside: insideID, UID: int64(i.uid), GID: int64(i.gid), Width: 1, Root: i.root}
 	}
-	return syscall.SysProcIDMap{ContainerID: 0, HostID: id - insideID, Size: i.width}
+	return wire.Fork{UID: int64(i.uid - insideID), GID: int64(i.gid - insideID), Width: int64(i.width), Root: i.root}
 }
 
 // idSource finds the ids of the sandbox that uses a home.

@@ -17,6 +17,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if kind := os.Getenv(machineVariable); kind != "" {
+		os.Exit(onMachine(kind))
+	}
 	code := sandboxtest.Main(m, func(stateDir string) (sandbox.Driver, error) { return New(Options{StateDir: stateDir}) })
 	if code == 0 {
 		if err := goleak.Find(); err != nil {
@@ -27,8 +30,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// newDriver makes a driver for a test. All drivers of a test process that is root share one state folder, as sandboxes
-// of one server do, so that no two homes get the same ids.
+// newDriver makes a driver for a test.
 func newDriver(t testing.TB) *Driver {
 	t.Helper()
 	d, err := New(Options{StateDir: t.TempDir()})
@@ -74,18 +76,6 @@ func TestSuiteAsOrdinaryUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	program, err := os.ReadFile(self)
-	if err != nil {
-		t.Fatal(err)
-	}
-	binary := filepath.Join(dir, "native.test")
-	if err := os.WriteFile(binary, program, 0o755); err != nil {
-		t.Fatal(err)
-	}
 	home := filepath.Join(dir, "home")
 	if err := os.Mkdir(home, 0o700); err != nil {
 		t.Fatal(err)
@@ -99,7 +89,7 @@ func TestSuiteAsOrdinaryUser(t *testing.T) {
 	if testing.Short() {
 		args = append(args, "-test.short")
 	}
-	cmd := exec.CommandContext(t.Context(), binary, args...)
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", args...)
 	cmd.Dir = home
 	cmd.Env = []string{"HOME=" + home, "TMPDIR=" + home, "PATH=/usr/bin:/bin", "CI=" + os.Getenv("CI")}
 	cmd.SysProcAttr = &syscall.SysProcAttr{

@@ -149,7 +149,7 @@ func (b *box) tryReach(ctx context.Context, req wire.Reach) (wire.Reached, error
 func (d *Driver) facts() sandbox.Facts {
 	users := sandbox.Fact{Level: sandbox.None, Reason: "The server is not root, so all instances use its own user id; their mounts and processes are apart all the same."}
 	if s, ok := d.ids.(*idSlots); ok {
-		users = sandbox.Fact{Level: sandbox.Enforced, Reason: fmt.Sprintf("Each instance has %d host user ids of its own.", s.width)}
+		users = sandbox.Fact{Level: sandbox.Enforced, Reason: fmt.Sprintf("Each instance has host user ids of its own (a range of %d).", s.width)}
 	}
 	pids := sandbox.Fact{Level: sandbox.Enforced, Reason: "The kernel counts processes and threads in each instance's own user namespace (RLIMIT_NPROC)."}
 	if !kernelAtLeast(5, 14) {

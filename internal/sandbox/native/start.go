@@ -141,7 +141,7 @@ func (b *box) fork() error {
 		log, stderr = r, w
 	}
 	files := []uintptr{uintptr(null), uintptr(null), uintptr(stderr), uintptr(pair[1])}
-	pid, pidfd, err := b.driver.forks.fork(b.driver.image.path(), initAttr(b.ids, files))
+	pid, pidfd, err := b.driver.forks.fork(b.ids.fork(), files)
 	if err != nil {
 		unix.Close(pair[0])
 		if log != nil {

@@ -76,6 +76,9 @@ func bombMarker(in *instance) string {
 }
 
 func testMemoryHog(t *testing.T, h *harness) {
+	if raceEnabled {
+		t.Skip("the race detector reserves more memory than the limit of this test")
+	}
 	in := h.start(t, limits(sandbox.Limits{MemoryMB: 192}))
 	program := in.plantProbe()
 	hog := func(mb string) result {
@@ -95,6 +98,9 @@ func testMemoryHog(t *testing.T, h *harness) {
 }
 
 func testMemoryOfMany(t *testing.T, h *harness) {
+	if raceEnabled {
+		t.Skip("the race detector reserves more memory than the limit of this test")
+	}
 	in := h.start(t, limits(sandbox.Limits{MemoryMB: 192}))
 	program := in.plantProbe()
 	// Each stays below what one process may have; together they take four times what is allowed, and would keep it.

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -239,14 +240,14 @@ func (in *instance) shut(verdicts map[string]string) {
 // plantProbe puts the test binary into the home and returns its path inside.
 func (in *instance) plantProbe() string {
 	in.t.Helper()
-	self, err := os.Executable()
+	data, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
 		in.t.Fatal(err)
 	}
-	data, err := os.ReadFile(self)
-	if err != nil {
-		in.t.Fatal(err)
-	}
+	// A program cannot run while anybody has it open for writing, and a child that another test forks at this moment
+	// would have, until it runs its own program.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	in.write("probe", data, 0o755)
 	return sandbox.HomeDir + "/probe"
 }

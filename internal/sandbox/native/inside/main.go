@@ -17,8 +17,13 @@ import (
 // conn is the descriptor of the socket to the driver.
 const conn = 3
 
-// Main is the whole program. It does not return.
+// Main is the whole program: of an init, if it is the first process of its namespace, otherwise of a starter. It does
+// not return.
 func Main() {
+	if unix.Getpid() != 1 {
+		start()
+	}
+	_, _ = unix.Setsid() // away from the starter's group
 	// Commands are forked by this thread only: it is the one whose bounding set is empty.
 	runtime.LockOSThread()
 

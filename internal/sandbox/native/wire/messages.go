@@ -177,3 +177,34 @@ func DecodeNotice(r *Reader) (Notice, bool) {
 	m := Notice{Text: r.text()}
 	return m, r.OK()
 }
+
+// Encode returns the message as bytes.
+func (m Fork) Encode() []byte {
+	w := NewWriter(KindFork)
+	w.int(m.Inside)
+	w.int(m.UID)
+	w.int(m.GID)
+	w.int(m.Width)
+	w.bool(m.Root)
+	return w.Bytes()
+}
+
+// DecodeFork reads a Fork.
+func DecodeFork(r *Reader) (Fork, bool) {
+	m := Fork{Inside: r.int(), UID: r.int(), GID: r.int(), Width: r.int(), Root: r.bool()}
+	return m, r.OK()
+}
+
+// Encode returns the message as bytes.
+func (m Born) Encode() []byte {
+	w := NewWriter(KindBorn)
+	w.int(m.PID)
+	w.int(m.Errno)
+	return w.Bytes()
+}
+
+// DecodeBorn reads a Born.
+func DecodeBorn(r *Reader) (Born, bool) {
+	m := Born{PID: r.int(), Errno: r.int()}
+	return m, r.OK()
+}

@@ -15,6 +15,7 @@ const (
 	KindSignal                 // Signal
 	KindReach                  // Reach
 	KindSpill                  // Spill, with one more descriptor, the last, that holds the real message
+	KindFork                   // Fork; to a starter, which is sent nothing else
 )
 
 // Messages from init.
@@ -26,6 +27,7 @@ const (
 	KindExited                    // Exited; once for each Started
 	KindReached                   // Reached; the answer to Reach
 	KindNotice                    // Notice; at any time
+	KindBorn                      // Born; the answer to Fork, with a descriptor of the process
 )
 
 // MaxPacket is the size in bytes up to which a message travels in its packet. A larger one is spilled into a memory
@@ -93,6 +95,18 @@ type Reach struct {
 
 // Spill announces that the real message is in the memory file that comes as the last descriptor.
 type Spill struct{ Size int64 }
+
+// Fork asks a starter for an init.
+type Fork struct {
+	Inside, UID, GID, Width int64 // ids from Inside on are the host's from UID and GID on, Width of them
+	Root                    bool  // the server is root: give up its groups and become the inside user
+}
+
+// Born is what came of a Fork.
+type Born struct {
+	PID   int64
+	Errno int64 // 0 if it lives
+}
 
 // Failed says why a sandbox did not come to life.
 type Failed struct {
