@@ -124,7 +124,6 @@ func TestRestartEndsCommands(t *testing.T) {
 
 func TestEnvironment(t *testing.T) {
 	t.Parallel()
-	t.Cleanup(func() {})
 	y := newYard(t)
 	y.grants.env = map[string]string{"TOKEN": "granted", "SHARED": "from the grant"}
 	text := func(s string) *string { return &s }
