@@ -3,6 +3,7 @@ package fleet_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -64,7 +65,7 @@ func (d *fakeDriver) Start(ctx context.Context, spec sandbox.Spec) (sandbox.Sand
 	if info, err := os.Stat(spec.Home); err != nil || !info.IsDir() {
 		return nil, errs.New(errs.Unavailable, "no home folder")
 	}
-	init := exec.Command("sleep", "100000")
+	init := exec.Command("sleep", fmt.Sprint(fakeLife.Seconds()))
 	init.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := init.Start(); err != nil {
 		return nil, err
