@@ -167,20 +167,29 @@ func TestRefusals(t *testing.T) {
 		call func() error
 		code errs.Code
 	}{
-		"taken":           {func() error { _, err := y.Create(y.ctx, CreateIn{Name: "TAKEN", Value: "the-value"}); return err }, errs.Conflict},
-		"bad name":        {func() error { _, err := y.Create(y.ctx, CreateIn{Name: "a-b", Value: "the-value"}); return err }, errs.Invalid},
-		"digit first":     {func() error { _, err := y.Create(y.ctx, CreateIn{Name: "1A", Value: "the-value"}); return err }, errs.Invalid},
-		"reserved":        {func() error { _, err := y.Create(y.ctx, CreateIn{Name: "LD_PRELOAD", Value: "the-value"}); return err }, errs.Invalid},
-		"path":            {func() error { _, err := y.Create(y.ctx, CreateIn{Name: "PATH", Value: "the-value"}); return err }, errs.Invalid},
-		"empty value":     {func() error { _, err := y.Create(y.ctx, CreateIn{Name: "A"}); return err }, errs.Invalid},
-		"NUL":             {func() error { _, err := y.Create(y.ctx, CreateIn{Name: "A", Value: bad}); return err }, errs.Invalid},
-		"large":           {func() error { _, err := y.Create(y.ctx, CreateIn{Name: "A", Value: Value(strings.Repeat("the-value", 10000))}); return err }, errs.TooLarge},
-		"host with path":  {func() error { _, err := y.Create(y.ctx, CreateIn{Name: "A", Value: "the-value", Hosts: []string{"https://x/y"}}); return err }, errs.Invalid},
+		"taken":       {func() error { _, err := y.Create(y.ctx, CreateIn{Name: "TAKEN", Value: "the-value"}); return err }, errs.Conflict},
+		"bad name":    {func() error { _, err := y.Create(y.ctx, CreateIn{Name: "a-b", Value: "the-value"}); return err }, errs.Invalid},
+		"digit first": {func() error { _, err := y.Create(y.ctx, CreateIn{Name: "1A", Value: "the-value"}); return err }, errs.Invalid},
+		"reserved":    {func() error { _, err := y.Create(y.ctx, CreateIn{Name: "LD_PRELOAD", Value: "the-value"}); return err }, errs.Invalid},
+		"path":        {func() error { _, err := y.Create(y.ctx, CreateIn{Name: "PATH", Value: "the-value"}); return err }, errs.Invalid},
+		"empty value": {func() error { _, err := y.Create(y.ctx, CreateIn{Name: "A"}); return err }, errs.Invalid},
+		"NUL":         {func() error { _, err := y.Create(y.ctx, CreateIn{Name: "A", Value: bad}); return err }, errs.Invalid},
+		"large": {func() error {
+			_, err := y.Create(y.ctx, CreateIn{Name: "A", Value: Value(strings.Repeat("the-value", 10000))})
+			return err
+		}, errs.TooLarge},
+		"host with path": {func() error {
+			_, err := y.Create(y.ctx, CreateIn{Name: "A", Value: "the-value", Hosts: []string{"https://x/y"}})
+			return err
+		}, errs.Invalid},
 		"update unknown":  {func() error { _, err := y.Update(y.ctx, UpdateIn{ID: "NONE"}); return err }, errs.NotFound},
 		"update bad":      {func() error { _, err := y.Update(y.ctx, UpdateIn{ID: "TAKEN", Value: &bad}); return err }, errs.Invalid},
 		"grant unknown":   {func() error { _, err := y.Grant(y.ctx, GrantIn{ID: "NONE", Instances: []string{"web-1"}}); return err }, errs.NotFound},
 		"grant to nobody": {func() error { _, err := y.Grant(y.ctx, GrantIn{ID: "TAKEN"}); return err }, errs.Invalid},
-		"grant to none":   {func() error { _, err := y.Grant(y.ctx, GrantIn{ID: "TAKEN", Instances: []string{"web-1", "none"}}); return err }, errs.NotFound},
+		"grant to none": {func() error {
+			_, err := y.Grant(y.ctx, GrantIn{ID: "TAKEN", Instances: []string{"web-1", "none"}})
+			return err
+		}, errs.NotFound},
 		"other account": {func() error {
 			_, err := y.Delete(op.WithActor(y.ctx, op.System("acct_b")), RefIn{ID: "TAKEN"})
 			return err
