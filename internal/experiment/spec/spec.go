@@ -258,3 +258,27 @@ func (s *Spec) SuiteNames() []string {
 func localPath(p string) bool {
 	return p != "" && !strings.HasPrefix(p, "/") && !strings.Contains(p, "\\") && path.Clean(p) == p && p != "." && p != ".." && !strings.HasPrefix(p, "../")
 }
+
+// Of is the expected value of a measurement.
+func (t Target) Of(v float64) float64 {
+	if t.Above != nil {
+		if v > *t.Above {
+			return 1
+		}
+		return 0
+	}
+	n := len(t.Table)
+	if n == 0 {
+		return v
+	}
+	if v <= t.Table[0][0] {
+		return t.Table[0][1]
+	}
+	for i := 1; i < n; i++ {
+		if v < t.Table[i][0] {
+			a, b := t.Table[i-1], t.Table[i]
+			return a[1] + (b[1]-a[1])*(v-a[0])/(b[0]-a[0])
+		}
+	}
+	return t.Table[n-1][1]
+}
