@@ -38,10 +38,10 @@ func (s *Service) Follow(ctx context.Context, chatID string) (chunks iter.Seq[[]
 // current answers the live log of a turn that was active a moment ago, made when this process has not come to it yet; nil
 // when it ended meanwhile.
 func (s *Service) current(t turnRow) *live {
-	if l := s.findLive(t.ID); l != nil {
+	if l := s.findLive(t.Account, t.ID); l != nil {
 		return l
 	}
-	l := s.liveOf(t.turn())
+	l := s.liveOf(t)
 	// It may have ended between the look into the database and here; then nobody would ever end this log.
 	now, err := view(context.Background(), s.db, func(tx *db.Tx) (turnRow, error) { return getTurn(tx, t.Account, t.ID) })
 	if err != nil || now.Status.Final() {
@@ -85,6 +85,9 @@ func (s *Service) find(ctx context.Context, turnID string) (*live, turnRow, uist
 	if err != nil {
 		return nil, turnRow{}, uistream.Message{}, err
 	}
+	if l := s.findLive(a.Account, turnID); l != nil {
+		return l, turnRow{}, uistream.Message{}, nil
+	}
 	var t turnRow
 	var row messageRow
 	err = s.db.View(ctx, func(tx *db.Tx) (err error) {
@@ -96,9 +99,6 @@ func (s *Service) find(ctx context.Context, turnID string) (*live, turnRow, uist
 	})
 	if err != nil {
 		return nil, t, uistream.Message{}, err
-	}
-	if l := s.findLive(turnID); l != nil {
-		return l, t, uistream.Message{}, nil
 	}
 	if !t.Status.Final() {
 		if l := s.current(t); l != nil {

@@ -15,7 +15,9 @@ import (
 // own pace. A text that grows is one entry, so that a reader who is behind gets what he missed of it as one delta, and a
 // slow reader holds nobody back and costs nothing but what he has not read.
 type live struct {
-	turn Turn
+	turn    Turn
+	account string
+	row     *turnRow // the turn as it was stored, when this process has stored it; saves the first run from reading it
 
 	mu      sync.Mutex
 	entries []entry
@@ -36,7 +38,9 @@ type entry struct {
 	dead   bool // what was reported here was replaced by a later report; who has not read it need not
 }
 
-func newLive(t Turn) *live { return &live{turn: t, done: make(chan struct{})} }
+func newLive(t turnRow) *live {
+	return &live{turn: t.turn(), account: t.Account, done: make(chan struct{})}
+}
 
 // add appends a chunk and answers its index.
 func (l *live) add(c uistream.Chunk) int {
@@ -252,27 +256,27 @@ const (
 )
 
 // liveOf answers the live log of a turn, made when there is none.
-func (s *Service) liveOf(t Turn) *live {
+func (s *Service) liveOf(t turnRow) *live {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l, ok := s.lives[t.ID]
 	if !ok {
 		l = newLive(t)
-		l.add(startChunk(t))
+		l.add(startChunk(l.turn))
 		s.lives[t.ID] = l
 	}
 	return l
 }
 
 // findLive answers the live log of a turn that runs, waits or ended a moment ago; nil when there is none.
-func (s *Service) findLive(turnID string) *live {
+func (s *Service) findLive(account, turnID string) *live {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if l, ok := s.lives[turnID]; ok {
+	if l, ok := s.lives[turnID]; ok && l.account == account {
 		return l
 	}
 	for _, l := range s.recent {
-		if l.turn.ID == turnID {
+		if l.turn.ID == turnID && l.account == account {
 			return l
 		}
 	}

@@ -168,7 +168,7 @@ func (s *Service) Delete(ctx context.Context, in ChatIn) (OK, error) {
 
 // endQueued ends the live log of a turn that waits, and the run of one that runs.
 func (s *Service) endQueued(t turnRow, cause error) {
-	l := s.findLive(t.ID)
+	l := s.findLive(t.Account, t.ID)
 	switch {
 	case l == nil:
 	case t.Status == Running:

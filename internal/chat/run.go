@@ -43,14 +43,14 @@ func (s *Service) run(ctx context.Context, j job.Job) error {
 	if err := json.Unmarshal(j.Payload, &p); err != nil {
 		return fmt.Errorf("turn job: %w", err)
 	}
-	st, err := s.load(ctx, p)
+	st, err := s.load(ctx, p, j)
 	if errs.Is(err, errs.NotFound) || (err == nil && st.turn.Status != Running) {
 		return nil // deleted, or ended by an earlier run whose job outlived it
 	}
 	if err != nil {
 		return err
 	}
-	l := s.liveOf(st.turn.turn())
+	l := s.liveOf(st.turn)
 	err = s.answer(ctx, j, st, l)
 	if err != nil {
 		// Nothing was decided: the turn goes on in another run, and these readers learn it there.
@@ -59,8 +59,18 @@ func (s *Service) run(ctx context.Context, j job.Job) error {
 	return err
 }
 
-func (s *Service) load(ctx context.Context, p payload) (started, error) {
+func (s *Service) load(ctx context.Context, p payload, j job.Job) (started, error) {
+	var fresh *turnRow
+	if l := s.findLive(p.Account, p.TurnID); l != nil && j.Attempt == 1 {
+		fresh = l.row
+	}
 	return view(ctx, s.db, func(tx *db.Tx) (st started, err error) {
+		if fresh != nil {
+			st.turn, st.answer.Parts = *fresh, "[]"
+			st.turn.Status = Running // its job runs, so that it is no longer queued
+			st.rows, err = listMessages(tx, p.Account, st.turn.ChatID, st.turn.UserSeq, maxHistory)
+			return st, err
+		}
 		if st.turn, err = getTurn(tx, p.Account, p.TurnID); err != nil {
 			return st, err
 		}

@@ -373,7 +373,7 @@ func (q *sending) start(tx *db.Tx, userSeq int64, messages []uistream.Message) e
 		return err
 	}
 	q.turn = t
-	tx.OnCommit(func() { q.s.liveOf(t.turn()) }) // before the job may run
+	tx.OnCommit(func() { q.s.liveOf(t).row = &t }) // before the job may run
 	if t.Status == Running {
 		return q.s.enqueue(tx, t)
 	}

@@ -74,6 +74,7 @@ func (c Chunk) AppendJSON(dst []byte) []byte {
 	dst = append(dst, `{"type":`...)
 	dst = appendString(dst, string(c.Type))
 	switch c.Type {
+	case StartStep, FinishStep:
 	case Start:
 		dst = appendField(dst, "messageId", c.MessageID)
 		dst = appendMetadata(dst, c.Metadata)
