@@ -45,8 +45,8 @@ type Spec struct {
 
 	Limits Limits
 
-	// Log, if set, gets diagnostics of the sandbox's own init, line by line without the newline. It is called from one
-	// goroutine and MUST NOT keep line.
+	// Log, if set, gets diagnostics of the sandbox's own init, line by line without the newline: above all, what was
+	// ended because a limit was exceeded. Calls never overlap. It MUST NOT keep line, nor call the sandbox.
 	Log func(stream string, line []byte)
 }
 

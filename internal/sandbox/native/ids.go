@@ -58,6 +58,7 @@ type idSlots struct {
 
 	mu   sync.Mutex
 	live map[int]string // slot to home
+	next int            // where to look for a free slot first
 }
 
 // Ranges lie between those that systemd gives to containers (524288 to 1879048191) and the one it calls foreign
@@ -139,8 +140,9 @@ func (s *idSlots) take(home string) (ids, func(), error) {
 	if slot, ok := s.ownerSlot(home); ok && s.claim(slot, home) {
 		return s.of(slot), s.releaser(slot), nil
 	}
-	for slot := range s.count {
-		if s.claim(slot, home) {
+	for i := range s.count {
+		if slot := (s.next + i) % s.count; s.claim(slot, home) {
+			s.next = slot + 1
 			return s.of(slot), s.releaser(slot), nil
 		}
 	}

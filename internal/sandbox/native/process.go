@@ -18,9 +18,6 @@ import (
 	"yardmaster/internal/sandbox/native/wire"
 )
 
-// pipeSize is the capacity of a pipe (pipe(7)): all that a command can have written and not seen read.
-const pipeSize = 64 << 10
-
 // lingerTime is how long output is still read after a command has ended while something that it left behind holds its
 // pipes open. What the command itself wrote before its end is always delivered.
 const lingerTime = 100 * time.Millisecond
@@ -164,13 +161,18 @@ func (o *output) run() {
 	}
 }
 
-// drain copies what lies in the pipe, and not more than it can hold: a process left behind may write for ever.
+// drain copies what lies in the pipe, and not more than it can hold (pipe(7)): what the command wrote before its end is
+// in there, and a process left behind may write for ever.
 func (o *output) drain(buf []byte) {
 	raw, err := o.from.SyscallConn()
 	if err != nil {
 		return
 	}
-	for left := pipeSize; left > 0; {
+	left := 0
+	if err := raw.Control(func(fd uintptr) { left, _ = unix.FcntlInt(fd, unix.F_GETPIPE_SZ, 0) }); err != nil {
+		return
+	}
+	for left > 0 {
 		n := 0
 		err := raw.Control(func(fd uintptr) { n, _ = unix.Read(int(fd), buf[:min(len(buf), left)]) })
 		if err != nil || n <= 0 {

@@ -38,6 +38,13 @@ func check(spec sandbox.Spec) (sandbox.Spec, error) {
 	if spec.Skills != "" && !filepath.IsAbs(spec.Skills) {
 		return spec, errs.BadField("skills", "Give the skills folder as an absolute path.")
 	}
+	if spec.Skills != "" {
+		path, err := filepath.EvalSymlinks(spec.Skills)
+		if err != nil {
+			return spec, errs.Wrap(err, errs.Unavailable, "The skills folder cannot be read. Check that it exists in the data folder.")
+		}
+		spec.Skills = path
+	}
 	spec.Home = filepath.Clean(spec.Home)
 	spec.Limits = spec.Limits.WithDefaults()
 	l := spec.Limits

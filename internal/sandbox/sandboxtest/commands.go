@@ -250,6 +250,36 @@ func testBackgroundKeepsStdout(t *testing.T, h *harness) {
 	}
 }
 
+// gate holds writers up until it is opened, and counts.
+type gate struct {
+	opened chan struct{}
+	bytes  int
+}
+
+func (g *gate) Write(p []byte) (int, error) {
+	<-g.opened
+	g.bytes += len(p)
+	return len(p), nil
+}
+
+// A caller that is slow to take output loses nothing of what the command itself wrote, even if somebody else holds the
+// pipe open and the command made it larger.
+func testSlowWriter(t *testing.T, h *harness) {
+	in := h.start(t)
+	program := in.plantProbe()
+	out := &gate{opened: make(chan struct{})}
+	p, err := in.box.Exec(t.Context(), sandbox.Command{Argv: []string{program, "wide"}, Env: []string{probeVariable + "=widepipe"}, Stdout: out})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for strings.TrimSpace(in.ok("sleep 0.3; ps -e -o args= | grep -c '[p]robe wide' || true")) != "0" {
+	}
+	close(out.opened)
+	if exit, err := p.Wait(); err != nil || exit.Code != 0 || out.bytes != 256<<10 {
+		t.Errorf("%+v, %v: %d bytes came", exit, err, out.bytes)
+	}
+}
+
 func testContextKills(t *testing.T, h *harness) {
 	in := h.start(t)
 	ctx, cancel := context.WithCancelCause(t.Context())

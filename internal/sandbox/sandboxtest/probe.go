@@ -29,7 +29,7 @@ func probe(attack string, args []string) int {
 	attacks := map[string]func([]string){
 		"files": probeFiles, "network": probeNetwork, "kernel": probeKernel, "processes": probeProcesses,
 		"initsignals": probeInitSignals, "hog": probeHog, "hogs": probeHogs, "descriptors": probeDescriptors,
-		"orphans": probeOrphans, "orphan": probeOrphan, "spin": probeSpin,
+		"orphans": probeOrphans, "orphan": probeOrphan, "spin": probeSpin, "widepipe": probeWidePipe,
 	}
 	f := attacks[attack]
 	if f == nil {
@@ -410,5 +410,21 @@ func probeSpin([]string) {
 		if i < 0 {
 			return
 		}
+	}
+}
+
+// probeWidePipe makes its output a pipe of 256 KiB, fills it, and leaves it open in a child that stays.
+func probeWidePipe([]string) {
+	const size = 256 << 10
+	if _, err := unix.FcntlInt(1, unix.F_SETPIPE_SZ, size); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return
+	}
+	_, err := syscall.ForkExec("/bin/sleep", []string{"sleep", "600"}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	if _, err := os.Stdout.Write(make([]byte, size)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 	}
 }

@@ -75,6 +75,7 @@ func Run(t *testing.T, newDriver func(t *testing.T) sandbox.Driver) {
 		{"BigCommand", "", testBigCommand},
 		{"WriterThatFails", "", testWriterThatFails},
 		{"BackgroundKeepsStdout", "", testBackgroundKeepsStdout},
+		{"SlowWriter", "", testSlowWriter},
 		{"ContextKills", "", testContextKills},
 		{"KillTree", "", testKillTree},
 		{"KillSandbox", "", testKillSandbox},

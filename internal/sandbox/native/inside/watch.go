@@ -32,7 +32,7 @@ func (in *machine) watch() {
 			in.mu.Unlock()
 		}
 		pause := memoryPeriod
-		if !in.limits.NoMemoryWatch && in.roughMemory()*pages > limit {
+		if in.roughMemory()*pages > limit {
 			if !in.relieve(limit) {
 				pause = memoryPause
 			}

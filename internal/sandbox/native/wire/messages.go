@@ -17,7 +17,6 @@ func (m Setup) Encode() []byte {
 	w.int(m.Limits.Processes)
 	w.int(m.Limits.DiskMB)
 	w.int(m.Limits.OpenFiles)
-	w.bool(m.Limits.NoMemoryWatch)
 	return w.Bytes()
 }
 
@@ -27,7 +26,7 @@ func DecodeSetup(r *Reader) (Setup, bool) {
 		Hostname: r.text(), Binds: r.texts(), Links: r.pairs(), Files: r.pairs(),
 		Home: r.text(), HomeFD: r.bool(), Skills: r.text(), SkillsFD: r.bool(),
 		TmpMB: r.int(), Filter: r.bytes(),
-		Limits: Limits{MemoryMB: r.int(), Processes: r.int(), DiskMB: r.int(), OpenFiles: r.int(), NoMemoryWatch: r.bool()},
+		Limits: Limits{MemoryMB: r.int(), Processes: r.int(), DiskMB: r.int(), OpenFiles: r.int()},
 	}
 	return m, r.OK()
 }

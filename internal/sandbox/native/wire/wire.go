@@ -58,7 +58,6 @@ type Pair struct{ Path, Value string }
 // Limits bounds the commands of a sandbox. All are positive.
 type Limits struct {
 	MemoryMB, Processes, DiskMB, OpenFiles int64
-	NoMemoryWatch                          bool // memory is held by the kernel, so that init need not look
 }
 
 // Streams of an Exec that come as descriptors, in this order. The others are /dev/null. Joined means that standard

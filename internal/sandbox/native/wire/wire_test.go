@@ -64,7 +64,7 @@ var examples = []interface{ Encode() []byte }{
 	Setup{
 		Hostname: "h", Binds: []string{"/usr", "/etc/x"}, Links: []Pair{{"/bin", "usr/bin"}}, Files: []Pair{{"/etc/passwd", "a\n"}},
 		Home: "/h", HomeFD: true, Skills: "/s", SkillsFD: true, TmpMB: 7, Filter: []byte{1, 2, 3},
-		Limits: Limits{MemoryMB: 1, Processes: 2, DiskMB: 3, OpenFiles: 4, NoMemoryWatch: true},
+		Limits: Limits{MemoryMB: 1, Processes: 2, DiskMB: 3, OpenFiles: 4},
 	},
 	Exec{ID: 9, Streams: Stdin | Joined, CPUSeconds: 5, Dir: "/d", Argv: []string{"a", ""}, Env: []string{"K=V"}},
 	Signal{ID: 1, Num: -3, Tree: true},
