@@ -18,11 +18,11 @@ import (
 type Chats interface {
 	// Send stores what is new in a request and has a turn run for it, whoever listens.
 	Send(ctx context.Context, in ChatIn) (ChatTurn, error)
-	// FollowTurn answers the encoded chunks of a turn, from its start chunk on, and ends with the turn or with ctx. A chunk
-	// is valid until the next one is asked for.
+	// FollowTurn answers the encoded chunks of a turn, from its start chunk on, and ends with the turn or with ctx. The last
+	// one of a turn that ended is finish, abort or error. A chunk is valid until the next one is asked for.
 	FollowTurn(ctx context.Context, turnID string) (iter.Seq[[]byte], error)
 	// Follow is FollowTurn for the running turn of a chat; false when none runs or there is no such chat.
-	Follow(ctx context.Context, chatID string) (chunks iter.Seq[[]byte], running bool, err error)
+	Follow(ctx context.Context, chatID string) (chunks iter.Seq[[]byte], running bool)
 	// Wait answers how a turn ended, once it has. The error is the turn's failure, or that of the waiting.
 	Wait(ctx context.Context, turnID string) (ChatResult, error)
 }
@@ -138,12 +138,8 @@ func (s *Server) resume(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := s.streamContext(ctx)
 	defer cancel()
-	chunks, running, err := s.cfg.Chats.Follow(ctx, r.PathValue("id"))
-	if code := errs.CodeOf(err); err != nil && code != errs.NotFound && code != errs.Invalid {
-		s.refuse(w, r, err)
-		return
-	}
-	if !running || err != nil || ctx.Err() != nil {
+	chunks, running := s.cfg.Chats.Follow(ctx, r.PathValue("id"))
+	if !running || ctx.Err() != nil {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
@@ -173,19 +169,32 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	}
 	e := s.openStream(w, r)
 	defer s.closeStream(e)
+	whole := false
 	for chunk := range chunks {
 		if e.data(chunk) != nil {
 			return // the client went away; the turn goes on
 		}
+		whole = ends(chunk)
 	}
-	if errors.Is(context.Cause(ctx), errShutdown) {
-		// A clean end would look like a whole answer.
+	if r.Context().Err() != nil {
+		return
+	}
+	if !whole {
+		// To a client, a clean end would look like a whole answer.
 		last := uistream.Chunk{Type: uistream.Error, ErrorText: errRestart.Detail}
 		_ = e.data(last.AppendJSON(nil))
 	}
-	if r.Context().Err() == nil {
-		_ = e.data(done)
+	_ = e.data(done)
+}
+
+// ends tells whether a chunk is the last of a turn. Its type is its first field.
+func ends(chunk []byte) bool {
+	for _, last := range []uistream.Type{uistream.Finish, uistream.Abort, uistream.Error} {
+		if rest, ok := bytes.CutPrefix(chunk, []byte(`{"type":"`+string(last)+`"`)); ok && len(rest) > 0 && (rest[0] == ',' || rest[0] == '}') {
+			return true
+		}
 	}
+	return false
 }
 
 // readChat reads a chat request. Fields that are not known are ignored, because chat front ends add their own.

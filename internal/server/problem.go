@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -106,13 +107,44 @@ func allowWrite(w http.ResponseWriter, n int) {
 // fail answers with an error and logs what the client is not told.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	s.logFailure(r, err)
+	takeRest := lingering(w, r)
 	WriteProblem(w, err)
+	takeRest()
 }
 
 // refuse is fail with a plain sentence.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	s.logFailure(r, err)
+	takeRest := lingering(w, r)
 	writeSentence(w, err)
+	takeRest()
+}
+
+// The most that is taken of a refused body: a client that sends more, or is slower, may lose the answer.
+const (
+	lingerBytes = 32 << 20
+	lingerTime  = 5 * time.Second
+)
+
+// lingering prepares to answer before the body is read, and answers a function that takes the rest of the body after
+// that, and keeps nothing of it. Without it, a client that sends its whole body before it reads would find its connection
+// reset, and not the answer.
+func lingering(w http.ResponseWriter, r *http.Request) func() {
+	const little = 256 << 10 // the http package itself takes so much
+	// A client that still waits to be told to go on sends nothing.
+	if r.ProtoMajor != 1 || r.Body == nil || r.ContentLength >= 0 && r.ContentLength <= little || r.Header.Get("Expect") != "" {
+		return func() {}
+	}
+	rc := http.NewResponseController(w)
+	if rc.EnableFullDuplex() != nil {
+		return func() {}
+	}
+	return func() {
+		_ = rc.Flush()
+		_ = rc.SetReadDeadline(time.Now().Add(lingerTime))
+		_, _ = io.CopyN(io.Discard, r.Body, lingerBytes)
+		_ = rc.SetReadDeadline(time.Time{})
+	}
 }
 
 func (s *Server) logFailure(r *http.Request, err error) {

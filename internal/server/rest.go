@@ -350,6 +350,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	if r.Body == nil || r.ContentLength == 0 {
 		return nil, nil
 	}
+	r.Header.Del("Expect") // the client is told to go on now
 	rc := http.NewResponseController(w)
 	// The deadline must be taken back: the server goes on reading, to notice when the client leaves.
 	_ = rc.SetReadDeadline(time.Now().Add(bodyTime + time.Duration(limit/(256<<10))*time.Second))
