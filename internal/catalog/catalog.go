@@ -10,7 +10,6 @@ import (
 	"yardmaster/internal/auth"
 	"yardmaster/internal/automation"
 	"yardmaster/internal/chat"
-	"yardmaster/internal/experiment"
 	"yardmaster/internal/fleet"
 	"yardmaster/internal/op"
 	"yardmaster/internal/secret"
@@ -25,7 +24,6 @@ type Services struct {
 	Skills      *skill.Service
 	Secrets     *secret.Service
 	Automations *automation.Service
-	Experiments *experiment.Service
 	Chats       *chat.Service
 }
 
@@ -34,7 +32,7 @@ func Operations(s Services) []*op.Operation {
 	var out []*op.Operation
 	for _, ops := range [][]*op.Operation{
 		instancesOperations(s), filesOperations(s), configOperations(s), skillsOperations(s), secretsOperations(s),
-		experimentsOperations(s), automationsOperations(s), chatsOperations(s), turnsOperations(s), keysOperations(s), accountOperations(s),
+		automationsOperations(s), chatsOperations(s), turnsOperations(s), keysOperations(s), accountOperations(s),
 	} {
 		out = append(out, ops...)
 	}

@@ -1,0 +1,90 @@
+package app
+
+import (
+	"context"
+	"iter"
+	"os"
+
+	"yardmaster/internal/chat"
+	"yardmaster/internal/errs"
+	"yardmaster/internal/fleet"
+	"yardmaster/internal/secret"
+	"yardmaster/internal/server"
+	"yardmaster/internal/skill"
+)
+
+// Packages on the same level don't know each other; here they are introduced.
+
+// chats is the chat service in the server's terms.
+type chats struct{ *chat.Service }
+
+func (c chats) Send(ctx context.Context, in server.ChatIn) (server.ChatTurn, error) {
+	t, err := c.Service.Send(ctx, chat.SendIn{ChatID: in.ChatID, Messages: in.Messages, Trigger: in.Trigger, MessageID: in.MessageID, Model: in.Model})
+	return server.ChatTurn{ID: t.ID, ChatID: t.ChatID, MessageID: t.MessageID}, err
+}
+
+func (c chats) Wait(ctx context.Context, turnID string) (server.ChatResult, error) {
+	r, err := c.Service.Wait(ctx, turnID)
+	if err == nil && r.Error != "" {
+		err = errs.New(errs.Unavailable, "%s", r.Error)
+	}
+	return server.ChatResult{Text: r.Text, Stopped: r.Status == chat.Stopped}, err
+}
+
+// placer is the store of skills in the fleet's terms.
+type placer struct{ *skill.Service }
+
+func (p placer) Version(ctx context.Context, ref string, n int) (fleet.SkillVersion, error) {
+	v, err := p.Service.Version(ctx, ref, n)
+	return fleet.SkillVersion{ID: v.Skill, Name: v.Name, Version: v.Version, Digest: v.Digest}, err
+}
+
+func (p placer) Place(ctx context.Context, digest string, dir *os.Root, name string, withhold []string) error {
+	return p.Service.Place(ctx, digest, dir, name, withhold)
+}
+
+// installs is the fleet in the terms of the store of skills.
+type installs struct{ fleet *fleet.Service }
+
+func (i installs) Installed(ctx context.Context, skillID string) ([]string, error) {
+	users, err := i.fleet.SkillUsers(ctx, skillID)
+	names := make([]string, len(users))
+	for n, u := range users {
+		names[n] = u.Name
+	}
+	return names, err
+}
+
+func (i installs) UninstallAll(ctx context.Context, skillID string) error {
+	return i.fleet.RemoveSkill(ctx, skillID)
+}
+
+// lookup is the fleet in the terms of the store of secrets.
+type lookup struct{ fleet *fleet.Service }
+
+func (l lookup) ResolveMany(ctx context.Context, refs []string) ([]secret.InstanceRef, error) {
+	found, err := l.fleet.ResolveMany(ctx, refs)
+	out := make([]secret.InstanceRef, len(found))
+	for i, f := range found {
+		out[i] = secret.InstanceRef{ID: f.ID, Name: f.Name}
+	}
+	return out, err
+}
+
+// followLog follows an instance's log for the server.
+func (a *App) followLog(ctx context.Context, instance string, q server.LogQuery) (iter.Seq2[any, error], error) {
+	if _, err := a.Services.Fleet.Resolve(ctx, instance); err != nil {
+		return nil, err
+	}
+	in := fleet.LogsIn{ID: instance, Since: q.Since}
+	if q.Tail >= 0 {
+		in.Tail = q.Tail
+	}
+	return func(yield func(any, error) bool) {
+		for line, err := range a.Services.Fleet.Follow(ctx, in) {
+			if !yield(line, err) {
+				return
+			}
+		}
+	}, nil
+}

@@ -1,0 +1,177 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"sort"
+	"strings"
+	"text/tabwriter"
+)
+
+// columnOrder puts what people look for first; other columns follow by name.
+var columnOrder = []string{"rank", "number", "id", "name", "status", "type", "kind", "variant", "strategy", "score", "low", "high", "size", "path", "time", "stream", "text"}
+
+// show prints an answer: a table for a list of objects, lines for an object, or the JSON itself with --json.
+func (m *program) show(w io.Writer, raw []byte) error {
+	if m.json {
+		var out bytes.Buffer
+		if json.Indent(&out, raw, "", "  ") != nil {
+			_, err := w.Write(raw)
+			return err
+		}
+		out.WriteByte('\n')
+		_, err := w.Write(out.Bytes())
+		return err
+	}
+	var v map[string]any
+	if err := json.Unmarshal(raw, &v); err != nil {
+		_, err = w.Write(raw)
+		return err
+	}
+	if ok, is := v["ok"].(bool); is && ok && len(v) == 1 {
+		_, err := fmt.Fprintln(w, "ok")
+		return err
+	}
+	// An envelope with one object is that object.
+	if len(v) == 1 {
+		for _, inner := range v {
+			if o, ok := inner.(map[string]any); ok {
+				v = o
+			}
+		}
+	}
+	return showObject(w, v)
+}
+
+func showObject(w io.Writer, v map[string]any) error {
+	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	var lists []string
+	for _, k := range sorted(v) {
+		if rows, ok := objects(v[k]); ok {
+			lists = append(lists, k)
+			if len(rows) == 0 {
+				lists = lists[:len(lists)-1]
+				if len(v) == 1 {
+					if _, err := fmt.Fprintf(w, "no %s\n", k); err != nil {
+						return err
+					}
+				}
+			}
+			continue
+		}
+		if s := cell(v[k]); strings.Contains(s, "\n") {
+			_, _ = fmt.Fprintf(tw, "%s:\n%s\n", k, strings.TrimRight(s, "\n"))
+		} else if s != "" {
+			_, _ = fmt.Fprintf(tw, "%s:\t%s\n", k, s)
+		}
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	for _, k := range lists {
+		rows, _ := objects(v[k])
+		if len(v) > 1 {
+			if _, err := fmt.Fprintf(w, "\n%s\n", k); err != nil {
+				return err
+			}
+		}
+		if err := table(w, rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func table(w io.Writer, rows []map[string]any) error {
+	present := map[string]any{}
+	for _, r := range rows {
+		for k, v := range r {
+			if s := cell(v); s != "" && len(s) < 80 && !strings.Contains(s, "\n") {
+				present[k] = true
+			}
+		}
+	}
+	cols := sorted(present)
+	if _, ok := rows[0]["text"]; ok && !slices.Contains(cols, "text") {
+		cols = append(cols, "text")
+	}
+	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	_, _ = fmt.Fprintln(tw, strings.ToUpper(strings.Join(cols, "\t")))
+	for _, r := range rows {
+		cells := make([]string, len(cols))
+		for i, c := range cols {
+			cells[i] = strings.ReplaceAll(cell(r[c]), "\n", " ")
+		}
+		_, _ = fmt.Fprintln(tw, strings.Join(cells, "\t"))
+	}
+	return tw.Flush()
+}
+
+func objects(v any) ([]map[string]any, bool) {
+	list, ok := v.([]any)
+	if !ok {
+		return nil, false
+	}
+	rows := make([]map[string]any, 0, len(list))
+	for _, item := range list {
+		o, ok := item.(map[string]any)
+		if !ok {
+			return nil, false
+		}
+		rows = append(rows, o)
+	}
+	return rows, true
+}
+
+func cell(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case float64:
+		return strings.TrimSuffix(fmt.Sprintf("%.6g", v), ".0")
+	case bool:
+		return fmt.Sprint(v)
+	case []any:
+		parts := make([]string, len(v))
+		for i, item := range v {
+			if o, ok := item.(map[string]any); ok && o["name"] != nil {
+				item = o["name"]
+			}
+			parts[i] = cell(item)
+		}
+		return strings.Join(parts, ", ")
+	case map[string]any:
+		parts := make([]string, 0, len(v))
+		for _, k := range sorted(v) {
+			parts = append(parts, k+"="+cell(v[k]))
+		}
+		return strings.Join(parts, ",")
+	}
+	return fmt.Sprint(v)
+}
+
+func sorted(m map[string]any) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Slice(keys, func(i, j int) bool {
+		a, b := slices.Index(columnOrder, keys[i]), slices.Index(columnOrder, keys[j])
+		if a < 0 {
+			a = len(columnOrder)
+		}
+		if b < 0 {
+			b = len(columnOrder)
+		}
+		if a != b {
+			return a < b
+		}
+		return keys[i] < keys[j]
+	})
+	return keys
+}
