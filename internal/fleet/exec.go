@@ -87,7 +87,7 @@ func (s *Service) Exec(ctx context.Context, in ExecIn) (ExecOut, error) {
 	limit, cancel := context.WithTimeout(ctx, time.Duration(in.TimeoutSeconds)*time.Second)
 	defer cancel()
 	began := time.Now()
-	b, p, err := s.begin(ctx, limit, r.ID, cmd)
+	p, err := s.begin(ctx, limit, r.ID, cmd)
 	if err != nil && limit.Err() != nil && ctx.Err() == nil {
 		return ExecOut{}, errs.Wrap(err, errs.Unavailable, "%s did not take the command within %d seconds.", r.Name, in.TimeoutSeconds)
 	}
@@ -107,7 +107,7 @@ func (s *Service) Exec(ctx context.Context, in ExecIn) (ExecOut, error) {
 		out.ExitCode, out.TimedOut = exitTimedOut, true
 		u.note(fmt.Sprintf("a command was killed after %d seconds", in.TimeoutSeconds))
 		return out, nil
-	case b.dead():
+	case errs.Is(err, errs.Unavailable):
 		return ExecOut{}, errs.Wrap(err, errs.Unavailable, "%s was stopped or restarted while the command ran, so the command was killed.", r.Name)
 	}
 	return ExecOut{}, err
@@ -148,21 +148,20 @@ type Spawn struct {
 // Spawn starts a command in an active instance; ctx governs the command. Nothing of it is logged. See
 // sandbox.Sandbox.Exec for the errors and the rules for Stdin.
 func (s *Service) Spawn(ctx context.Context, id string, cmd Spawn) (sandbox.Process, error) {
-	_, p, err := s.begin(ctx, ctx, id, cmd)
-	return p, err
+	return s.begin(ctx, ctx, id, cmd)
 }
 
 // begin starts a command. ctx governs the wait for the instance, and run the command. When the sandbox is replaced in
 // between, the new one is taken.
-func (s *Service) begin(ctx, run context.Context, id string, cmd Spawn) (*box, sandbox.Process, error) {
+func (s *Service) begin(ctx, run context.Context, id string, cmd Spawn) (sandbox.Process, error) {
 	for try := 1; ; try++ {
 		r, _, b, err := s.up(ctx, id)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		p, err := s.spawn(run, r, b, cmd)
-		if err == nil || try == 3 || !b.dead() || run.Err() != nil {
-			return b, p, err
+		if err == nil || try == 3 || run.Err() != nil || !errs.Is(err, errs.Unavailable) || !b.ends(run) {
+			return p, err
 		}
 	}
 }
@@ -191,8 +190,6 @@ func (s *Service) spawn(ctx context.Context, r row, b *box, cmd Spawn) (sandbox.
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
-	case b.dead():
-		return nil, errs.Wrap(err, errs.Unavailable, "%s was stopped or restarted before the command ran.", r.Name)
 	case errors.As(err, &coded):
 		return nil, coded
 	}

@@ -70,12 +70,13 @@ func (d *fakeDriver) Start(ctx context.Context, spec sandbox.Spec) (sandbox.Sand
 	if err := init.Start(); err != nil {
 		return nil, err
 	}
-	b := &fakeBox{driver: d, spec: spec, init: init, done: make(chan struct{}), running: map[*fakeProcess]bool{}}
+	b := &fakeBox{driver: d, spec: spec, init: init, ending: make(chan struct{}), done: make(chan struct{}), running: map[*fakeProcess]bool{}}
 	d.mu.Lock()
 	d.boxes[b] = true
 	d.mu.Unlock()
 	go func() {
 		_ = init.Wait() // however it ends, it has ended
+		close(b.ending)
 		b.mu.Lock()
 		for p := range b.running {
 			_ = p.Kill()
@@ -126,6 +127,7 @@ type fakeBox struct {
 	driver *fakeDriver
 	spec   sandbox.Spec
 	init   *exec.Cmd
+	ending chan struct{} // closed when its life ended
 	done   chan struct{}
 	work   sync.WaitGroup
 
@@ -177,8 +179,12 @@ func (b *fakeBox) Exec(ctx context.Context, c sandbox.Command) (sandbox.Process,
 		b.mu.Lock()
 		delete(b.running, p)
 		b.mu.Unlock()
-		if state := b.init.ProcessState; p.err == nil && state != nil {
-			p.err = errs.New(errs.Unavailable, "the sandbox died")
+		select {
+		case <-b.ending:
+			if p.err == nil {
+				p.err = errs.New(errs.Unavailable, "the sandbox died")
+			}
+		default:
 		}
 		close(p.ended)
 	})

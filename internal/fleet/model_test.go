@@ -20,10 +20,9 @@ import (
 func TestModel(t *testing.T) {
 	t.Parallel()
 	n := 0
+	y := newYard(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		n++
-		y := newYard(t)
-		defer y.close()
 		type thing struct {
 			status   string
 			text     string
@@ -32,6 +31,13 @@ func TestModel(t *testing.T) {
 			skill    bool
 		}
 		model := map[string]*thing{} // by id
+		defer func() {
+			for id := range model {
+				if _, err := y.Delete(y.ctx, fleet.RefIn{ID: id}); err != nil {
+					rt.Error(err)
+				}
+			}
+		}()
 		pick := func() string { return rapid.SampledFrom(slices.Sorted(maps.Keys(model))).Draw(rt, "instance") }
 		some := func(fn func(id string, m *thing)) func(*rapid.T) {
 			return func(rt *rapid.T) {
@@ -133,7 +139,7 @@ func TestModel(t *testing.T) {
 					}
 					return
 				}
-				if errs.Is(err, errs.Unavailable) && strings.Contains(err.Error(), "the command") {
+				if errs.Is(err, errs.Unavailable) && strings.Contains(err.Error(), "while the command ran") {
 					return // it died just now
 				}
 				if ok(err); out.Stdout != m.text {

@@ -49,6 +49,19 @@ func (b *box) dead() bool {
 	}
 }
 
+// ends tells whether the sandbox is dying: the command that found it so may be told before Done is closed.
+func (b *box) ends(ctx context.Context) bool {
+	timer := time.NewTimer(time.Second)
+	defer timer.Stop()
+	select {
+	case <-b.Done():
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
 // unit answers the unit of an instance, made when needed.
 func (s *Service) unit(account, id string) *unit {
 	s.mu.Lock()

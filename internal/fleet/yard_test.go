@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,6 +45,7 @@ type yard struct {
 	grants *fakeSecrets
 	ctx    context.Context
 	change func(*fleet.Options)
+	seq    atomic.Int64 // the newest event that was looked at
 }
 
 func newYard(t *testing.T, change ...func(*fleet.Options)) *yard {
@@ -150,10 +152,14 @@ func (y *yard) until(id string, ok func(status string) bool) string {
 		}
 		return out.Instance.Status
 	}
-	for _, err := range y.events.Follow(ctx, "acct_a", "instances", 0) {
+	if s := status(); ok(s) {
+		return s
+	}
+	for e, err := range y.events.Follow(ctx, "acct_a", "instances", y.seq.Load()) {
 		if err != nil {
 			y.t.Fatal(err)
 		}
+		y.seq.Store(e.Seq)
 		if s := status(); ok(s) {
 			return s
 		}
