@@ -86,6 +86,9 @@ func place(parts ...string) []byte {
 
 const sealedForm = "v1"
 
+// b64 refuses texts that are other spellings of the same bytes.
+var b64 = base64.RawStdEncoding.Strict()
+
 // seal encrypts a text with a fresh key, which k wraps.
 func seal(k KeyWrapper, plain, aad []byte) (string, error) {
 	key := make([]byte, chacha20poly1305.KeySize)
@@ -99,8 +102,7 @@ func seal(k KeyWrapper, plain, aad []byte) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("seal: %w", err)
 	}
-	b64 := base64.RawStdEncoding.EncodeToString
-	return strings.Join([]string{sealedForm, k.ID(), b64(wrapped), b64(encrypt(aead, plain, aad))}, "."), nil
+	return strings.Join([]string{sealedForm, k.ID(), b64.EncodeToString(wrapped), b64.EncodeToString(encrypt(aead, plain, aad))}, "."), nil
 }
 
 // unseal is the inverse of seal.
@@ -112,11 +114,11 @@ func unseal(k KeyWrapper, sealed string, aad []byte) ([]byte, error) {
 	if parts[1] != k.ID() {
 		return nil, fmt.Errorf("it was sealed with the master key %s, and this is %s: %w", parts[1], k.ID(), errSealed)
 	}
-	wrapped, err := base64.RawStdEncoding.DecodeString(parts[2])
+	wrapped, err := b64.DecodeString(parts[2])
 	if err != nil {
 		return nil, errSealed
 	}
-	box, err := base64.RawStdEncoding.DecodeString(parts[3])
+	box, err := b64.DecodeString(parts[3])
 	if err != nil {
 		return nil, errSealed
 	}
