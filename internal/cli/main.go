@@ -24,6 +24,7 @@ import (
 // program is one run of the command line.
 type program struct {
 	json   bool
+	wide   bool
 	server string
 	key    string
 	in     io.Reader
@@ -91,6 +92,7 @@ they talk to the server that runs on the data folder, and start one for as long 
 	pf := root.PersistentFlags()
 	config.AddFlags(pf)
 	pf.BoolVar(&m.json, "json", false, "print JSON")
+	pf.BoolVar(&m.wide, "wide", false, "show every column of tables")
 	pf.StringVar(&m.server, "server", os.Getenv("YARDMASTER_SERVER"), "address of the server to talk to ($YARDMASTER_SERVER)")
 	m.key = os.Getenv("YARDMASTER_API_KEY")
 	root.AddGroup(&cobra.Group{ID: "talk", Title: "Talk and serve:"}, &cobra.Group{ID: "platform", Title: "Platform operations:"})

@@ -11,8 +11,9 @@ import (
 	"text/tabwriter"
 )
 
-// columnOrder puts what people look for first; other columns follow by name.
-var columnOrder = []string{"rank", "number", "id", "name", "status", "type", "kind", "variant", "strategy", "score", "low", "high", "size", "path", "time", "stream", "text"}
+// columnOrder puts what people look for first; other columns follow by name, in tables only with --wide.
+var columnOrder = []string{"rank", "number", "name", "title", "variant", "instance", "status", "ok", "type", "kind", "enabled", "strategy", "score", "low", "high", "versusBest", "size", "path",
+	"time", "stream", "text", "schedule", "slot", "cause", "nextRunAt", "version", "labels", "skills", "grants", "isGlobal", "prefix", "scopes", "description", "detail", "id"}
 
 // show prints an answer: a table for a list of objects, lines for an object, or the JSON itself with --json.
 func (m *program) show(w io.Writer, raw []byte) error {
@@ -43,10 +44,10 @@ func (m *program) show(w io.Writer, raw []byte) error {
 			}
 		}
 	}
-	return showObject(w, v)
+	return m.showObject(w, v)
 }
 
-func showObject(w io.Writer, v map[string]any) error {
+func (m *program) showObject(w io.Writer, v map[string]any) error {
 	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	var lists []string
 	for _, k := range sorted(v) {
@@ -78,23 +79,26 @@ func showObject(w io.Writer, v map[string]any) error {
 				return err
 			}
 		}
-		if err := table(w, rows); err != nil {
+		if err := m.table(w, rows); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func table(w io.Writer, rows []map[string]any) error {
+func (m *program) table(w io.Writer, rows []map[string]any) error {
 	present := map[string]any{}
 	for _, r := range rows {
 		for k, v := range r {
-			if s := cell(v); s != "" && len(s) < 80 && !strings.Contains(s, "\n") {
+			if s := cell(v); s != "" && (m.wide || len(s) < 80) && !strings.Contains(s, "\n") {
 				present[k] = true
 			}
 		}
 	}
 	cols := sorted(present)
+	if known := slices.DeleteFunc(slices.Clone(cols), func(c string) bool { return !slices.Contains(columnOrder, c) }); len(known) >= 2 && !m.wide {
+		cols = known
+	}
 	if _, ok := rows[0]["text"]; ok && !slices.Contains(cols, "text") {
 		cols = append(cols, "text")
 	}
