@@ -171,10 +171,10 @@ func operations() []*op.Operation {
 			case "none":
 				return thingOut{}, errs.New(errs.NotFound, "There is no thing %q.", in.ID)
 			}
-			return thingOut{thing{ID: in.ID, Name: "<b>&</b>"}}, nil
+			return thingOut{thing{ID: in.ID, Name: "<b>&</b>", Labels: map[string]string{}}}, nil
 		}),
 		op.New(declare("things.update", "PUT /api/things/{id}", "things:write", op.Write, 0), func(_ context.Context, in updateIn) (thingOut, error) {
-			return thingOut{thing{ID: in.ID, Name: in.Name}}, nil
+			return thingOut{thing{ID: in.ID, Name: in.Name, Labels: map[string]string{}}}, nil
 		}),
 		op.New(declare("things.delete", "DELETE /api/things/{id}", "things:write", op.Destroy, 0), func(context.Context, struct {
 			ID    string `json:"id" doc:"The thing."`

@@ -31,10 +31,10 @@ func TestOperations(t *testing.T) {
 		{call{method: "POST", path: "/api/things", body: `{"name":"a","count":2}`}, 201, `{"thing":{"id":"thing_1","name":"a","count":2,"labels":{}}}`},
 		{call{method: "POST", path: "/api/things", body: "\n {\"name\":\"a\"}\n", header: map[string]string{"Content-Type": "application/json; charset=utf-8"}}, 201, `{"thing":{"id":"thing_1","name":"a","count":0,"labels":{}}}`},
 		{call{method: "POST", path: "/api/things", body: `{"name":"a"}`, header: map[string]string{"Content-Type": ""}}, 201, `{"thing":{"id":"thing_1","name":"a","count":0,"labels":{}}}`},
-		{call{method: "GET", path: "/api/things/x%2Fy%20z"}, 200, `{"thing":{"id":"x/y z","name":"<b>&</b>","count":0,"labels":null}}`},
-		{call{method: "PUT", path: "/api/things/x", body: `{"name":"n"}`}, 200, `{"thing":{"id":"x","name":"n","count":0,"labels":null}}`},
-		{call{method: "PATCH", path: "/api/things/x", body: `{"id":"x","name":"n"}`}, 200, `{"thing":{"id":"x","name":"n","count":0,"labels":null}}`},
-		{call{method: "PUT", path: "/api/things/x"}, 200, `{"thing":{"id":"x","name":"","count":0,"labels":null}}`},
+		{call{method: "GET", path: "/api/things/x%2Fy%20z"}, 200, `{"thing":{"id":"x/y z","name":"<b>&</b>","count":0,"labels":{}}}`},
+		{call{method: "PUT", path: "/api/things/x", body: `{"name":"n"}`}, 200, `{"thing":{"id":"x","name":"n","count":0,"labels":{}}}`},
+		{call{method: "PATCH", path: "/api/things/x", body: `{"id":"x","name":"n"}`}, 200, `{"thing":{"id":"x","name":"n","count":0,"labels":{}}}`},
+		{call{method: "PUT", path: "/api/things/x"}, 200, `{"thing":{"id":"x","name":"","count":0,"labels":{}}}`},
 		{call{method: "DELETE", path: "/api/things/x?force=1"}, 200, `{"ok":true}`},
 		{call{method: "DELETE", path: "/api/things/x", body: `{}`}, 200, `{"ok":true}`},
 		{call{method: "POST", path: "/api/chat/x/stop", body: `{"activeStreamId":"y"}`}, 200, `{"ok":true}`},
@@ -393,7 +393,7 @@ func TestAnswersAreJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(a.body), &got); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[string]any{"id": "x", "name": "<b>&</b>", "count": 0.0, "labels": nil}, got["thing"]); diff != "" {
+	if diff := cmp.Diff(map[string]any{"id": "x", "name": "<b>&</b>", "count": 0.0, "labels": map[string]any{}}, got["thing"]); diff != "" {
 		t.Error(diff)
 	}
 	if a.header.Get("Content-Type") != "application/json" || a.header.Get("Cache-Control") != "no-store" {
