@@ -61,20 +61,20 @@ func redescribe(data []byte, description string) ([]byte, error) {
 
 // replaceField gives a top-level field of a block map another value. Comments between it and the next field go with it.
 func replaceField(raw, key, text string) (string, bool) {
-	v, used, err := readYAML(raw)
+	v, _, err := readYAML(raw)
 	if err != nil {
 		quoted, _ := quoteValues(raw)
-		if v, used, err = readYAML(quoted); err != nil || strings.Count(quoted, "\n") != strings.Count(raw, "\n") {
+		if v, _, err = readYAML(quoted); err != nil || strings.Count(quoted, "\n") != strings.Count(raw, "\n") {
 			return "", false
 		}
-	}
-	if used.flow && len(v.fields) > 0 && v.fields[0].line == v.fields[len(v.fields)-1].line && len(v.fields) > 1 {
-		return "", false
 	}
 	lines := strings.SplitAfter(raw, "\n")
 	for i, f := range v.fields {
 		if f.key != key {
 			continue
+		}
+		if i > 0 && v.fields[i-1].line == f.line || i+1 < len(v.fields) && v.fields[i+1].line == f.line {
+			return "", false // a map in brackets
 		}
 		end := len(lines) + 1
 		if i+1 < len(v.fields) {
