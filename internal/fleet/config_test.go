@@ -1,7 +1,6 @@
 package fleet_test
 
 import (
-	"strconv"
 	"strings"
 	"testing"
 
@@ -9,6 +8,7 @@ import (
 
 	"yardmaster/internal/errs"
 	"yardmaster/internal/fleet"
+	"yardmaster/internal/sandbox"
 )
 
 func TestConfig(t *testing.T) {
@@ -89,17 +89,15 @@ func TestConfig(t *testing.T) {
 // While something runs in the instance it is not ended for the sake of a limit, and the caller is told.
 func TestLimitsSpareWhatRuns(t *testing.T) {
 	t.Parallel()
-	y := newNativeYard(t)
+	starts := make(chan int, 10) // the limit that each start was given
+	y := newNativeYard(t, func(o *fleet.Options) {
+		o.Driver = sandbox.Fault(o.Driver, sandbox.Faults{Start: func(spec sandbox.Spec) error {
+			starts <- spec.Limits.Processes
+			return nil
+		}})
+	})
 	y.make("w")
-	limit := func() int {
-		t.Helper()
-		n, err := strconv.Atoi(strings.TrimSpace(y.run("w", "bash -c 'ulimit -u'").Stdout))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
-	before := limit()
+	<-starts
 	y.run("w", "sleep 1000 >/dev/null 2>&1 &")
 	n := 300
 	change := fleet.UpdateConfigIn{ID: "w", ConfigChange: fleet.ConfigChange{Limits: &fleet.LimitsChange{Processes: &n}}}
@@ -107,20 +105,23 @@ func TestLimitsSpareWhatRuns(t *testing.T) {
 	if err != nil || !strings.Contains(out.Note, "next restart") {
 		t.Errorf("%+v %v", out, err)
 	}
-	if got := y.run("w", "ps -e -o comm= | grep -c sleep").Stdout; got != "1\n" || limit() != before {
-		t.Errorf("%q, limit %d", got, limit())
+	if got := y.run("w", "ps -e -o comm= | grep -c sleep").Stdout; got != "1\n" || len(starts) != 0 {
+		t.Errorf("what ran was ended: %q, %d starts", got, len(starts))
 	}
 	if _, err := y.Restart(y.ctx, fleet.RefIn{ID: "w"}); err != nil {
 		t.Fatal(err)
 	}
-	if got := limit(); got != before-212 {
-		t.Errorf("after the restart: %d, %d before", got, before)
+	if got := <-starts; got != 300 {
+		t.Errorf("after the restart: %d", got)
 	}
 	n = 200
 	if out, err = y.UpdateConfig(y.ctx, change); err != nil || out.Note != "" {
 		t.Errorf("%+v %v", out, err)
 	}
-	if got := limit(); got != before-312 {
-		t.Errorf("with nothing running: %d, %d before", got, before)
+	if y.run("w", "true"); len(starts) != 1 || <-starts != 200 {
+		t.Error("with nothing running the new limit should hold at once")
+	}
+	if in := y.get("w"); in.Status != fleet.Active || in.Restarts != 1 {
+		t.Errorf("%+v", in)
 	}
 }

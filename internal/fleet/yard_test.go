@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -29,7 +30,13 @@ func TestMain(m *testing.M) {
 		victim(dir)
 		return
 	}
-	goleak.VerifyTestMain(m)
+	// The model's steps are all durable, so each waits for the disk; rapid's usual 100 runs would take most of the gate.
+	if f := flag.Lookup("rapid.checks"); f != nil {
+		if err := f.Value.Set("30"); err != nil {
+			panic(err)
+		}
+	}
+	goleak.VerifyTestMain(m) // flags given to the test come over this: they are parsed in it
 }
 
 // yard is a fleet on a data folder, which can be closed and opened again.
