@@ -21,6 +21,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +33,7 @@ import (
 	"yardmaster/internal/job"
 	"yardmaster/internal/llm"
 	"yardmaster/internal/op"
+	"yardmaster/internal/uistream"
 )
 
 // JobKind is the kind of the jobs that run turns.
@@ -67,12 +70,7 @@ func (s Status) Final() bool { return len(exits[s]) == 0 }
 
 // May tells whether a turn can go from s to next.
 func (s Status) May(next Status) bool {
-	for _, e := range exits[s] {
-		if e == next {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(exits[s], next)
 }
 
 // Brain decides by what a turn is answered.
@@ -115,6 +113,7 @@ type Service struct {
 	mu     sync.Mutex
 	lives  map[string]*live // by turn
 	recent []*live          // ended ones, oldest first, for readers that come a moment late
+	closed bool
 }
 
 // New makes a service and registers its job handler: it MUST be called before the queue is started.
@@ -132,6 +131,23 @@ func New(c Config) *Service {
 	}
 	c.Jobs.Handle(JobKind, n, s.run)
 	return s
+}
+
+// Close ends the readers of turns that this process does not bring to their end any more: those that wait in a queue. It is
+// for the end of the process, after the job queue was stopped.
+func (s *Service) Close() {
+	s.mu.Lock()
+	s.closed = true
+	left := slices.Collect(maps.Values(s.lives))
+	s.mu.Unlock()
+	for _, l := range left {
+		s.giveUp(l)
+	}
+}
+
+// giveUp ends a live log before its turn has ended: another run goes on with it.
+func (s *Service) giveUp(l *live) {
+	s.retire(l, Result{Turn: l.turn}, false, uistream.Chunk{Type: uistream.Error, ErrorText: restarting})
 }
 
 // Turn is a turn as Send answers it.

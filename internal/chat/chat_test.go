@@ -100,6 +100,7 @@ func (y *yard) stop() {
 	}
 	y.stopped = true
 	y.jobs.Stop()
+	y.chats.Close()
 	if err := y.db.Close(); err != nil {
 		y.t.Error(err)
 	}

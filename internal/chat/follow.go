@@ -42,6 +42,13 @@ func (s *Service) current(t turnRow) *live {
 		return l
 	}
 	l := s.liveOf(t)
+	s.mu.Lock()
+	closed := s.closed
+	s.mu.Unlock()
+	if closed {
+		s.giveUp(l)
+		return l
+	}
 	// It may have ended between the look into the database and here; then nobody would ever end this log.
 	now, err := view(context.Background(), s.db, func(tx *db.Tx) (turnRow, error) { return getTurn(tx, t.Account, t.ID) })
 	if err != nil || now.Status.Final() {

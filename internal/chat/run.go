@@ -54,7 +54,7 @@ func (s *Service) run(ctx context.Context, j job.Job) error {
 	err = s.answer(ctx, j, st, l)
 	if err != nil {
 		// Nothing was decided: the turn goes on in another run, and these readers learn it there.
-		s.retire(l, Result{Turn: st.turn.turn()}, false, uistream.Chunk{Type: uistream.Error, ErrorText: restarting})
+		s.giveUp(l)
 	}
 	return err
 }
