@@ -1,0 +1,384 @@
+package planner
+
+import (
+	"cmp"
+	"slices"
+
+	"yardmaster/internal/llm/planner/lang"
+)
+
+// reading is a tool that a clause may mean, with how well it fits.
+type reading struct {
+	t     *tool
+	verb  *verbHit
+	score float64
+	// head is set when the verb begins the clause, as it does in requests.
+	head bool
+	// loose counts the words of substance that the reading leaves unexplained.
+	loose int
+}
+
+var (
+	whWords  = []string{"which", "what", "who", "whose", "where", "when", "why", "how", "whom"}
+	auxWords = []string{"is", "are", "was", "were", "do", "does", "did", "has", "have", "had", "can", "could", "will", "would", "should", "may", "am", "any", "must"}
+)
+
+// question tells whether a clause asks something rather than orders it.
+func (c *clause) question() bool {
+	first := c.low(c.start)
+	if slices.Contains(whWords, first) {
+		return true
+	}
+	if !slices.Contains(auxWords, first) {
+		return false
+	}
+	if c.ask {
+		return true
+	}
+	next := c.low(c.start + 1)
+	switch first {
+	case "is", "are", "does", "did", "was", "were", "has", "am":
+		return true
+	case "do", "have", "had", "can", "could", "will", "would", "should", "may":
+		return slices.Contains([]string{"i", "we", "they", "you", "any", "all", "the", "it"}, next) && first != "have" && !(first == "do" && next == "the")
+	}
+	return false
+}
+
+// declarative verbs make requests out of statements: "web-1 should …", "everybody gets …".
+func declarative(v *verb) bool {
+	switch v.words[0] {
+	case "should", "may", "can", "must", "needs", "need", "gets", "get", "lose", "loses", "no", "access", "would", "does", "do", "has", "have":
+		return true
+	}
+	return false
+}
+
+// rank orders the tools that a clause may mean, best first.
+func (r *run) rank(c *clause, allow func(*tool) bool) []reading {
+	best := map[*tool]reading{}
+	consider := func(t *tool, h *verbHit) {
+		if !allow(t) {
+			return
+		}
+		rd := r.score(c, t, h)
+		if old, ok := best[t]; !ok || rd.score > old.score {
+			best[t] = rd
+		}
+	}
+	for i := range c.verbs {
+		h := &c.verbs[i]
+		if !r.verbFits(c, h) {
+			continue
+		}
+		for _, t := range h.v.tools {
+			consider(t, h)
+		}
+	}
+	if len(best) == 0 {
+		for n := range c.nouns {
+			for _, t := range r.lx.nouns[n] {
+				consider(t, nil)
+			}
+		}
+	}
+	out := make([]reading, 0, len(best))
+	for _, rd := range best {
+		out = append(out, rd)
+	}
+	slices.SortFunc(out, func(a, b reading) int {
+		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(effectOrder(a.t), effectOrder(b.t)), cmp.Compare(a.t.Name, b.t.Name))
+	})
+	return out
+}
+
+// effectOrder prefers what does less harm between equal readings.
+func effectOrder(t *tool) int {
+	switch {
+	case t.reads():
+		return 0
+	case t.destroys():
+		return 2
+	}
+	return 1
+}
+
+// verbFits tells whether a verb phrase stands where a request's verb can stand: at the head, behind the object in a
+// statement of will, or behind a prefix of place.
+func (r *run) verbFits(c *clause, h *verbHit) bool {
+	if h.i == c.start {
+		return true
+	}
+	for _, k := range h.at[:1] {
+		for _, m := range c.mens {
+			if k >= m.i && k < m.j {
+				return false
+			}
+		}
+	}
+	if c.question() {
+		return true
+	}
+	if h.i < c.start {
+		return false
+	}
+	if declarative(h.v) && len(h.v.words) > 1 || declarative(h.v) && h.v.words[0] != "do" && h.v.words[0] != "has" && h.v.words[0] != "have" {
+		return true
+	}
+	if c.low(h.i) != h.v.words[0] {
+		return false
+	}
+	for k := c.start; k < h.i; k++ { // only things, places and filler may stand before the verb
+		if c.toks[k].Kind == lang.Word && !c.used[k] && !lang.Filler(c.low(k)) && !c.sched.Used(k) && !slices.Contains(leadIns, c.low(k)) {
+			if _, n := r.lx.nounAt(c.toks, k); n == 0 {
+				return false
+			}
+		}
+		if c.toks[k].Is("is", "was", "were", "are", "said", "did", "had", "has") && !slices.ContainsFunc(c.verbs, func(o verbHit) bool { return o.i == c.start }) {
+			return false
+		}
+	}
+	return true
+}
+
+// score weighs a tool against what the clause holds.
+func (r *run) score(c *clause, t *tool, h *verbHit) reading {
+	rd := reading{t: t, verb: h}
+	if h != nil {
+		rd.head = h.i <= c.start
+		rd.score = 2 + 0.7*float64(len(h.at)-1)
+		if rd.head {
+			rd.score++
+		}
+	}
+	for n, at := range c.nouns {
+		if h != nil && slices.Contains(h.at, at[0]) && len(at) == 1 {
+			continue
+		}
+		switch {
+		case t.nouns[n]:
+			rd.score += 1.3
+		case r.lx.kinds[n] != "" && (t.refTo(r.lx.kinds[n]) != nil):
+			rd.score += 0.3
+		case r.lx.kinds[n] == "" || t.kind != r.lx.kinds[n]:
+			rd.score -= 1.3
+		}
+	}
+	variants := t.resource == "experiments"
+	filled := map[string]bool{}
+	for _, m := range c.mens {
+		rd.score += r.weigh(c, t, m, variants, filled)
+	}
+	if c.sched.Said() {
+		switch {
+		case t.has(slotCron) != nil:
+			rd.score += 1.5
+		case t.has(slotZone) != nil:
+			rd.score++
+		case c.sched.Recurs || len(c.sched.Times) > 0:
+			rd.score -= 1.5
+		}
+	}
+	for _, s := range t.slots {
+		if !s.required || filled[s.name] {
+			continue
+		}
+		switch s.typ {
+		case slotRef, slotRefs:
+			rd.score -= 1.2
+		case slotCommand, slotPath:
+			rd.score -= 2.5
+		case slotValue, slotText:
+			rd.score -= 0.5
+		}
+	}
+	for i, tk := range c.toks {
+		if i < c.start || c.used[i] || tk.Kind != lang.Word && tk.Kind != lang.Ident || lang.Filler(tk.Low) || c.sched.Used(i) {
+			continue
+		}
+		if h != nil && slices.Contains(h.at, i) {
+			continue
+		}
+		n, _ := r.lx.nounAt(c.toks, i)
+		if n != "" && (t.nouns[n] || r.lx.kinds[n] != "") {
+			continue
+		}
+		rd.loose++
+		rd.score -= 0.4
+	}
+	return rd
+}
+
+// weigh answers how much a mention speaks for or against a tool, and marks the parameters that it would fill.
+func (r *run) weigh(c *clause, t *tool, m mention, variants bool, filled map[string]bool) float64 {
+	fill := func(s *slot, for_, against float64) float64 {
+		if s == nil {
+			return against
+		}
+		filled[s.name] = true
+		return for_
+	}
+	switch m.kind {
+	case mRef:
+		return r.weighRef(t, m.ref, variants, filled)
+	case mPair:
+		switch {
+		case t.has(slotPairs) != nil:
+			w := 1.2
+			if lang.IsUpper(m.key) {
+				w = -0.5
+			}
+			return fill(t.has(slotPairs), w, 0)
+		case t.has(slotEnv) != nil:
+			w := 0.6
+			if lang.IsUpper(m.key) {
+				w = 1.5
+			}
+			return fill(t.has(slotEnv), w, 0)
+		case t.has(slotValue) != nil && t.has(slotName) != nil:
+			w := 0.3
+			if lang.IsUpper(m.key) {
+				w = 1.2
+				filled["name"] = true
+			}
+			return fill(t.has(slotValue), w, 0)
+		case t.has(slotValue) != nil && len(r.byName(m.key)) > 0:
+			filled["id"] = true
+			return fill(t.has(slotValue), 2.2, 0)
+		}
+		return -1
+	case mPath:
+		if t.has(slotPath) != nil {
+			return fill(t.has(slotPath), 1.6, 0)
+		}
+		return fill(t.has(slotSource), 1.5, -1.6)
+	case mURL:
+		if t.has(slotSource) != nil {
+			return fill(t.has(slotSource), 1.5, 0)
+		}
+		if t.has(slotHosts) != nil {
+			return 0.5
+		}
+		return fill(t.has(slotValue), 1, -1)
+	case mHost:
+		return fill(t.has(slotHosts), 1.6, -1.2)
+	case mSize:
+		return fill(t.has(slotLimits), 1.6, -1.2)
+	case mCode:
+		if t.has(slotCommand) != nil {
+			return fill(t.has(slotCommand), 1.8, 0)
+		}
+		if t.has(slotPath) != nil || t.has(slotText) != nil {
+			return 0.2
+		}
+		return -0.8
+	case mText:
+		switch {
+		case m.key == "value":
+			return fill(t.has(slotValue), 1.5, -0.5)
+		case m.key == "content":
+			return fill(t.slot("content"), 1.8, -1)
+		case m.key == "template":
+			return fill(t.slot("promptTemplate"), 1.8, -1)
+		case m.key != "":
+			return fill(t.slot(m.key), 1.6, -1)
+		case t.has(slotCommand) != nil || t.has(slotText) != nil || t.has(slotValue) != nil:
+			if s := t.has(slotCommand); s != nil {
+				filled[s.name] = true
+			}
+			return 0.6
+		}
+		return -0.3
+	case mNew:
+		if m.key == "as" && t.has(slotValue) != nil {
+			return fill(t.slot("name"), 1.5, -0.5)
+		}
+		return fill(t.slot("name"), 0.9, -0.7)
+	case mEnv:
+		switch {
+		case t.has(slotEnv) != nil:
+			return 1.4
+		case t.has(slotValue) != nil && t.slot("name") != nil:
+			filled["name"] = true
+			return 1.1
+		case t.refTo("secret") != nil:
+			filled[t.refTo("secret").name] = true
+			return 1.3
+		}
+		return -0.8
+	case mUnknown:
+		if s := t.has(slotRef); s != nil && s.required && !filled[s.name] {
+			filled[s.name] = true
+			return 0
+		}
+		return -0.3
+	}
+	return 0
+}
+
+// weighRef weighs a reference: a tool that takes its kind of resource is likely, one that can't take it is not.
+func (r *run) weighRef(t *tool, f *ref, variants bool, filled map[string]bool) float64 {
+	kinds := f.kinds()
+	if f.kind == "variant" || (f.super == "best" || f.super == "worst") && f.kind == "" && len(f.named) == 0 {
+		if variants {
+			filled["id"], filled["variant"] = true, true
+			return 1.5
+		}
+		return -1.5
+	}
+	if len(kinds) == 0 { // a pronoun: what was spoken of last decides
+		s := t.has(slotRef)
+		if s == nil {
+			s = t.has(slotRefs)
+		}
+		if s == nil {
+			return -0.5
+		}
+		last := r.focusKind(func(string) bool { return true })
+		w := 0.2
+		for i := range t.slots {
+			if sl := &t.slots[i]; (sl.typ == slotRef || sl.typ == slotRefs) && !filled[sl.name] {
+				if near := r.focusKind(func(k string) bool { return k == sl.ref }); near != "" {
+					filled[sl.name] = true
+					w = 0.6
+					if near == last {
+						w = 1.6
+					}
+					break
+				}
+			}
+		}
+		if variants && last == "variant" {
+			filled["id"] = true
+			w = 1.6
+		}
+		if t.kind == "instance" && f.kind == "" && f.all {
+			w += 0.3
+		}
+		return w
+	}
+	if t.action == "create" && slices.Contains(kinds, t.kind) && len(f.named) == 0 {
+		filled["name"] = true
+		return 0.8
+	}
+	for _, k := range kinds {
+		for i := range t.slots {
+			if s := &t.slots[i]; (s.typ == slotRef || s.typ == slotRefs) && s.ref == k && !filled[s.name] {
+				filled[s.name] = true
+				return 2
+			}
+		}
+	}
+	for _, k := range kinds {
+		if t.refTo(k) != nil {
+			return 0.3
+		}
+		if t.kind == k && t.reads() {
+			return 0.8
+		}
+	}
+	if t.action == "create" && slices.Contains(kinds, t.kind) {
+		return 0
+	}
+	return -2.5
+}
