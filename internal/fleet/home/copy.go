@@ -36,6 +36,9 @@ func copyFolder(ctx context.Context, dst, src *os.Root, name string, b *Budget) 
 		return gone(err)
 	}
 	names, err := dir.Readdirnames(-1)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil // removed while it was read
+	}
 	if err := errors.Join(err, dir.Close()); err != nil {
 		return fmt.Errorf("copy %q: %w", name, err)
 	}
