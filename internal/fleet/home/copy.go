@@ -35,6 +35,9 @@ func copyFolder(ctx context.Context, dst, src *os.Root, name string, b *Budget) 
 	if err != nil {
 		return gone(err)
 	}
+	if !info.IsDir() { // swapped since it was looked at
+		return dir.Close()
+	}
 	names, err := dir.Readdirnames(-1)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil // removed while it was read
