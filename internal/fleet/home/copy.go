@@ -78,6 +78,9 @@ func copyEntry(ctx context.Context, dst, src *os.Root, name string, b *Budget) e
 		return copyFile(ctx, dst, src, name, b)
 	case info.Mode()&fs.ModeSymlink != 0:
 		target, err := src.Readlink(name)
+		if errors.Is(err, unix.EINVAL) { // no link any more
+			return nil
+		}
 		if err != nil {
 			return gone(err)
 		}
