@@ -156,7 +156,8 @@ func (a *App) instances(ctx context.Context, d *db.DB, events *event.Log, o Opti
 	if err != nil { // everything but instances works; each of these says why it does not start
 		a.log.Error("instances can't be started on this machine", "error", err)
 	}
-	s.Skills, err = skill.New(ctx, skill.Options{DB: d, Events: events, Dir: filepath.Join(a.cfg.Data, "skills"), Bundled: skills.FS(), Log: a.log})
+	s.Skills, err = skill.New(ctx, skill.Options{DB: d, Events: events, Dir: filepath.Join(a.cfg.Data, "skills"), Bundled: skills.FS(), Log: a.log,
+		Importer: &skill.Importer{LocalRoots: filepath.SplitList(a.cfg.ImportFrom)}})
 	if err != nil {
 		return err
 	}
