@@ -9,11 +9,12 @@ import (
 
 // hoist moves object schemas that occur more than once into the shared schemas and leaves references to them, so that a
 // client generator makes one type of each resource. A schema takes its name from the property that holds it: instance and
-// instances both hold an Instance.
+// instances both hold an Instance. Where two want a name, one with an id gets it, and the other is named after what it is
+// part of as well: InstanceSkill.
 func hoist(paths, schemas dict) {
 	h := hoister{schemas: schemas, seen: map[string]*shared{}}
-	h.count(paths, "")
-	h.count(schemas, "")
+	h.count(paths, holder{})
+	h.count(schemas, holder{})
 	h.name()
 	h.replace(paths)
 	for _, name := range sortedKeys(schemas) {
@@ -25,9 +26,32 @@ func hoist(paths, schemas dict) {
 
 // shared is an object schema with the places where it occurs.
 type shared struct {
-	holders []string // the names of the properties that hold it
-	as      string   // its name among the shared schemas, or ""
+	holders []holder
+	as      string // its name among the shared schemas, or ""
 	value   dict
+}
+
+// holder is a property that holds a schema.
+type holder struct {
+	name  string
+	outer string // the type name of what the property belongs to
+	many  bool   // it holds a list or map of them
+}
+
+// typeName makes the name of a type of that of the property: the one of instances is Instance.
+func (h holder) typeName() string {
+	name := h.name
+	switch {
+	case !h.many || name == "":
+	case strings.HasSuffix(name, "ies"):
+		name = strings.TrimSuffix(name, "ies") + "y"
+	case strings.HasSuffix(name, "s"):
+		name = strings.TrimSuffix(name, "s")
+	}
+	if name == "" {
+		return ""
+	}
+	return strings.ToUpper(name[:1]) + name[1:]
 }
 
 type hoister struct {
@@ -37,9 +61,10 @@ type hoister struct {
 }
 
 // count finds the object schemas under v, in an order that does not depend on chance.
-func (h *hoister) count(v any, holder string) {
+func (h *hoister) count(v any, at holder) {
 	switch v := v.(type) {
 	case dict:
+		inner := at.outer
 		if key := identity(v); key != "" {
 			s := h.seen[key]
 			if s == nil {
@@ -47,19 +72,24 @@ func (h *hoister) count(v any, holder string) {
 				h.seen[key] = s
 				h.order = append(h.order, key)
 			}
-			s.holders = append(s.holders, holder)
+			s.holders = append(s.holders, at)
+		}
+		if _, ok := v["properties"]; ok {
+			inner = at.typeName()
 		}
 		for _, key := range sortedKeys(v) {
 			switch key {
-			case "items", "schema", "additionalProperties", "properties":
-				h.count(v[key], holder)
+			case "items", "additionalProperties":
+				h.count(v[key], holder{at.name, at.outer, true})
+			case "schema", "properties":
+				h.count(v[key], holder{at.name, inner, at.many})
 			default:
-				h.count(v[key], key)
+				h.count(v[key], holder{key, inner, false})
 			}
 		}
 	case []any:
 		for _, item := range v {
-			h.count(item, holder)
+			h.count(item, at)
 		}
 	}
 }
@@ -89,24 +119,42 @@ func undescribed(v dict) dict {
 
 // name moves the schemas that occur more than once. Whole answers, which no property holds, stay where they are.
 func (h *hoister) name() {
+	slices.SortStableFunc(h.order, func(a, b string) int { return rank(h.seen[a]) - rank(h.seen[b]) })
 	for _, key := range h.order {
 		s := h.seen[key]
-		names := slices.DeleteFunc(slices.Clone(s.holders), func(n string) bool { return n == "" || strings.Contains(n, "/") })
-		if len(names) < 2 {
+		holders := slices.DeleteFunc(slices.Clone(s.holders), func(at holder) bool { return at.name == "" || strings.Contains(at.name, "/") })
+		if len(holders) < 2 {
 			continue
 		}
-		free := slices.IndexFunc(names, func(n string) bool { return h.schemas[typeName(n)] == nil })
-		if free >= 0 {
-			s.as = typeName(names[free])
-		} else {
-			n := 2
-			for h.schemas[typeName(names[0])+strconv.Itoa(n)] != nil {
-				n++
+		for _, at := range holders {
+			if s.as == "" && h.schemas[at.typeName()] == nil {
+				s.as = at.typeName()
 			}
-			s.as = typeName(names[0]) + strconv.Itoa(n)
+		}
+		base := holders[0].typeName()
+		if outer := holders[0].outer; !strings.Contains(outer, "/") {
+			base = outer + base
+		}
+		for n := 1; s.as == ""; n++ {
+			as := base
+			if n > 1 {
+				as += strconv.Itoa(n)
+			}
+			if h.schemas[as] == nil {
+				s.as = as
+			}
 		}
 		h.schemas[s.as] = undescribed(s.value)
 	}
+}
+
+// rank puts what has an id, and so is a thing of its own, first, and a whole thing before an extract of it.
+func rank(s *shared) int {
+	props, _ := s.value["properties"].(dict)
+	if props["id"] != nil {
+		return -len(props)
+	}
+	return 1
 }
 
 // replace puts references in the place of moved schemas under v, v itself excepted.
@@ -136,17 +184,6 @@ func (h *hoister) reference(v any) any {
 	}
 	h.replace(v)
 	return v
-}
-
-// typeName makes the name of a type of that of a property: instances becomes Instance.
-func typeName(property string) string {
-	switch {
-	case strings.HasSuffix(property, "ies"):
-		property = strings.TrimSuffix(property, "ies") + "y"
-	case strings.HasSuffix(property, "s") && !strings.HasSuffix(property, "ss") && !strings.HasSuffix(property, "us"):
-		property = strings.TrimSuffix(property, "s")
-	}
-	return strings.ToUpper(property[:1]) + property[1:]
 }
 
 func sortedKeys(m dict) []string {
