@@ -3,6 +3,7 @@ package server_test
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
 	"regexp"
 	"strings"
@@ -284,6 +285,17 @@ func TestPages(t *testing.T) {
 				t.Errorf("%s leads to %s: %d", path, m[1], b.status)
 			}
 		}
+	}
+	r := y.request(t.Context(), call{method: "GET", path: "/"})
+	r.Host = "$(evil)"
+	res, err := y.client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	if err != nil || strings.Contains(string(raw), "evil") {
+		t.Errorf("a strange host got into the page: %v", err)
 	}
 	docs := y.do(call{method: "GET", path: "/docs"}).body
 	for _, code := range errs.Codes() {

@@ -3,6 +3,7 @@ package server
 import (
 	"embed"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -15,16 +16,22 @@ var web embed.FS
 // pagePolicy lets a page load only what this server serves.
 const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// page serves an embedded page, with the version and the table of error codes filled in.
+var hostForm = regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]{1,5})?$|^\[[0-9a-fA-F:]+\](:[0-9]{1,5})?$`)
+
+// page serves an embedded page, with the version, the table of error codes and the server's address filled in.
 func (s *Server) page(name string) http.HandlerFunc {
 	version := s.cfg.Version
 	if version == "" {
 		version = "development"
 	}
 	text := strings.NewReplacer("{{version}}", escapeHTML(version), "{{errors}}", errorRows()).Replace(asset(name))
-	return func(w http.ResponseWriter, _ *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if !hostForm.MatchString(host) { // it goes into a shell command that people copy
+			host = "127.0.0.1:7300"
+		}
 		w.Header().Set("Content-Security-Policy", pagePolicy)
-		writeAsset(w, "text/html; charset=utf-8", text)
+		writeAsset(w, "text/html; charset=utf-8", strings.ReplaceAll(text, "{{host}}", host))
 	}
 }
 
