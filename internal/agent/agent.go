@@ -47,6 +47,23 @@ type Setup struct {
 	Budget int
 	// History bounds what is shown of the conversation before the turn, in bytes. 0 means the default, less than 0 no bound.
 	History int
+	// Scrub takes known secrets out of a text; nil leaves it as it is. It sees the JSON of results and reports before anybody
+	// else does, and MUST keep it JSON.
+	Scrub func(text string) string
+}
+
+func (s Setup) scrub(raw json.RawMessage) json.RawMessage {
+	if s.Scrub == nil {
+		return raw
+	}
+	if out := s.Scrub(string(raw)); out != string(raw) {
+		if json.Valid([]byte(out)) {
+			return json.RawMessage(out)
+		}
+		quoted, _ := marshal(out) // a string always marshals
+		return quoted
+	}
+	return raw
 }
 
 // Turn is what is to be answered.

@@ -230,7 +230,14 @@ func (l *loop) one(ctx context.Context, c llm.Part) *Result {
 }
 
 func (l *loop) do(ctx context.Context, c llm.Part) *Result {
-	fail := func(err error) *Result { r := failure(c.CallID, c.Tool, err); return &r }
+	fail := func(err error) *Result {
+		r := failure(c.CallID, c.Tool, err)
+		r.Output = l.setup.scrub(r.Output)
+		if l.setup.Scrub != nil {
+			r.Detail = l.setup.Scrub(r.Detail)
+		}
+		return &r
+	}
 	if text, bad := invalidArguments(c.Input); bad {
 		return fail(errs.New(errs.Invalid, "The arguments of %s are not a JSON object: %s", c.Tool, clip(text, 200)))
 	}
@@ -251,7 +258,7 @@ func (l *loop) do(ctx context.Context, c llm.Part) *Result {
 		mu.Lock()
 		defer mu.Unlock()
 		if !over { // a report after the result would undo it where it is shown
-			l.sink.Progress(c.CallID, Fit(raw, MaxResult))
+			l.sink.Progress(c.CallID, Fit(l.setup.scrub(raw), MaxResult))
 		}
 	})
 	out, err := l.guarded(callCtx, c.Tool, c.Input)
@@ -270,7 +277,7 @@ func (l *loop) do(ctx context.Context, c llm.Part) *Result {
 			return fail(fmt.Errorf("result of %s: %w", c.Tool, err))
 		}
 	}
-	return &Result{CallID: c.CallID, Tool: c.Tool, Output: Fit(raw, MaxResult)}
+	return &Result{CallID: c.CallID, Tool: c.Tool, Output: Fit(l.setup.scrub(raw), MaxResult)}
 }
 
 // guarded carries out a call; a panic in it is that call's failure and not the end of the process.

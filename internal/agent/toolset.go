@@ -153,7 +153,9 @@ func failure(callID, tool string, err error) Result {
 		Error  errs.Code    `json:"error"`
 		Detail string       `json:"detail"`
 		Errors []errs.Field `json:"errors,omitempty"`
-	}{e.Code, e.Error(), e.Fields}
+		// Unknown says that the effect may have happened.
+		Unknown bool `json:"unknown,omitempty"`
+	}{e.Code, e.Error(), e.Fields, e.Unknown}
 	raw, merr := marshal(out)
 	if merr != nil {
 		raw = json.RawMessage(`{"error":"internal"}`)

@@ -96,7 +96,10 @@ type Config struct {
 	// Seal keeps secrets of turns under way. Without one they are sealed with a key that dies with the process: a turn that
 	// was interrupted while it handled a secret then reports that it does not know how that ended.
 	Seal Sealer
-	Log  *slog.Logger
+	// Scrub answers a function that takes the values of an account's secrets out of a text, JSON as well; nil leaves texts as
+	// they are.
+	Scrub func(account string) func(text string) string
+	Log   *slog.Logger
 	// Concurrency bounds how many turns run at once; 0 means the default.
 	Concurrency int
 }
@@ -108,6 +111,7 @@ type Service struct {
 	jobs   *job.Queue
 	brain  Brain
 	seal   Sealer
+	scrub  func(account string) func(text string) string
 	log    *slog.Logger
 
 	mu     sync.Mutex
@@ -118,12 +122,15 @@ type Service struct {
 
 // New makes a service and registers its job handler: it MUST be called before the queue is started.
 func New(c Config) *Service {
-	s := &Service{db: c.DB, events: c.Events, jobs: c.Jobs, brain: c.Brain, seal: c.Seal, log: c.Log, lives: map[string]*live{}}
+	s := &Service{db: c.DB, events: c.Events, jobs: c.Jobs, brain: c.Brain, seal: c.Seal, scrub: c.Scrub, log: c.Log, lives: map[string]*live{}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	if s.seal == nil {
 		s.seal = NewMemorySealer()
+	}
+	if s.scrub == nil {
+		s.scrub = func(string) func(string) string { return func(text string) string { return text } }
 	}
 	n := c.Concurrency
 	if n <= 0 {

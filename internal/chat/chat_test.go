@@ -56,6 +56,7 @@ type yard struct {
 	jobs    *job.Queue
 	chats   *chat.Service
 	seal    chat.Sealer
+	scrub   func(string) func(string) string
 	stopped bool
 }
 
@@ -88,7 +89,7 @@ func (y *yard) start() {
 	}
 	y.db, y.stopped = d, false
 	y.jobs = job.New(d, slog.New(slog.NewTextHandler(io.Discard, nil)), true)
-	y.chats = chat.New(chat.Config{DB: d, Events: event.New(d), Jobs: y.jobs, Brain: y.brain, Seal: y.seal})
+	y.chats = chat.New(chat.Config{DB: d, Events: event.New(d), Jobs: y.jobs, Brain: y.brain, Seal: y.seal, Scrub: y.scrub})
 	if err := y.jobs.Start(context.Background()); err != nil {
 		y.t.Fatal(err)
 	}

@@ -113,7 +113,7 @@ func (s *Service) find(ctx context.Context, turnID string) (*live, turnRow, uist
 		}
 		return s.find(ctx, turnID) // it has just ended
 	}
-	m, err := row.message()
+	m, err := s.message(row)
 	return nil, t, m, err
 }
 

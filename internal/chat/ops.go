@@ -24,8 +24,8 @@ type Info struct {
 	TurnID string `json:"turnId,omitempty"`
 }
 
-func (c chatRow) info() Info {
-	return Info{ID: c.ID, Title: c.Title, CreatedAt: db.Time(c.CreatedAt), UpdatedAt: db.Time(c.UpdatedAt)}
+func (s *Service) info(c chatRow) Info {
+	return Info{ID: c.ID, Title: s.scrub(c.Account)(c.Title), CreatedAt: db.Time(c.CreatedAt), UpdatedAt: db.Time(c.UpdatedAt)}
 }
 
 // OK is the answer of what has nothing else to say.
@@ -75,7 +75,7 @@ func (s *Service) List(ctx context.Context, in ListIn) (ListOut, error) {
 			out.Next = fmt.Sprintf("%d~%s", last.UpdatedAt, last.ID)
 			break
 		}
-		out.Chats = append(out.Chats, r.info())
+		out.Chats = append(out.Chats, s.info(r))
 	}
 	return out, nil
 }
@@ -111,7 +111,7 @@ func (s *Service) Get(ctx context.Context, in ChatIn) (GetOut, error) {
 		if !ok {
 			return noChat(in.ID)
 		}
-		out.Chat = c.info()
+		out.Chat = s.info(c)
 		active, err := activeTurns(tx, a.Account, in.ID)
 		if err != nil {
 			return err
@@ -127,7 +127,7 @@ func (s *Service) Get(ctx context.Context, in ChatIn) (GetOut, error) {
 	}
 	out.Messages = make([]uistream.Message, len(rows))
 	for i, r := range rows {
-		if out.Messages[i], err = r.message(); err != nil {
+		if out.Messages[i], err = s.message(r); err != nil {
 			return GetOut{}, err
 		}
 	}
@@ -280,6 +280,7 @@ func (s *Service) GetTurn(ctx context.Context, in TurnIn) (TurnOut, error) {
 	if err != nil {
 		return TurnOut{}, err
 	}
+	parts = s.shown(a.Account, row.Role, parts)
 	out := TurnInfo{ID: t.ID, ChatID: t.ChatID, MessageID: t.MessageID, Status: string(t.Status), Model: t.Model, Steps: int(t.Steps),
 		Tools: []ToolInfo{}, Error: t.Error, CreatedAt: db.Time(t.CreatedAt), StartedAt: when(t.StartedAt), FinishedAt: when(t.FinishedAt)}
 	if err := json.Unmarshal([]byte(t.Usage), &out.Usage); err != nil {

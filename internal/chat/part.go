@@ -77,12 +77,12 @@ func visible(parts []part) []uistream.Part {
 }
 
 // message is a stored message as clients hold it.
-func (m messageRow) message() (uistream.Message, error) {
+func (s *Service) message(m messageRow) (uistream.Message, error) {
 	parts, err := decodeParts(m.Parts)
 	if err != nil {
 		return uistream.Message{}, err
 	}
-	out := uistream.Message{ID: m.ID, Role: m.Role, Parts: visible(parts)}
+	out := uistream.Message{ID: m.ID, Role: m.Role, Parts: visible(s.shown(m.Account, m.Role, parts))}
 	if m.Metadata != "" {
 		out.Metadata = json.RawMessage(m.Metadata)
 	}

@@ -141,6 +141,7 @@ func (s *Service) think(ctx context.Context, j job.Job, st started, r *recorder)
 	if setup.Tools == nil {
 		setup.Tools = agent.NewToolset(nil, nil, nil)
 	}
+	setup.Scrub = s.scrub(t.Account)
 	r.provider = setup.Provider.Name()
 	r.seed(parts)
 	if t.Stop != 0 {

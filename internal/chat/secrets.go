@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"yardmaster/internal/agent"
@@ -84,9 +85,17 @@ func (r *recorder) hide(ctx context.Context, s agent.Step) error {
 
 // parts masks what parts hold, and tells whether there was anything.
 func (m *masker) parts(parts []part) ([]part, bool) {
+	return maskParts(parts, m.all, func(s string) string { return m.all(m.quoted(s)) })
+}
+
+// maskParts masks the texts of parts and the JSON in them, and tells whether there was anything.
+func maskParts(parts []part, mask, maskJSON func(string) string) ([]part, bool) {
 	changed := false
-	mask := func(s string) string {
-		out := m.all(s)
+	text := func(s string) string {
+		if s == "" {
+			return s
+		}
+		out := mask(s)
 		changed = changed || out != s
 		return out
 	}
@@ -94,18 +103,37 @@ func (m *masker) parts(parts []part) ([]part, bool) {
 		if j == nil {
 			return nil
 		}
-		return json.RawMessage(mask(m.quoted(string(j))))
+		out := maskJSON(string(j))
+		changed = changed || out != string(j)
+		return json.RawMessage(out)
 	}
 	for i := range parts {
 		p := &parts[i]
-		p.Text, p.ErrorText = mask(p.Text), mask(p.ErrorText)
+		p.Text, p.ErrorText = text(p.Text), text(p.ErrorText)
 		p.Input, p.Output, p.extra.Result, p.Data = raw(p.Input), raw(p.Output), raw(p.extra.Result), raw(p.Data)
-		if p.Type == uistream.FilePart && strings.HasPrefix(p.URL, "data:") {
-			continue // encoded; what it holds is not readable as it is
+		if p.Type == uistream.FilePart && !strings.HasPrefix(p.URL, "data:") { // what is encoded is not readable as it is
+			p.URL = text(p.URL)
 		}
-		p.URL = mask(p.URL)
 	}
 	return parts, changed
+}
+
+// credential matches what looks like a key of a well-known service: the prefixes that these give their keys so that they
+// can be found, JSON web tokens and private keys.
+var credential = regexp.MustCompile(`\b(?:gh[opusr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|sk-[\w-]{20,}|[srp]k_(?:live|test)_\w{16,}|ck_live_\w{16,}|` +
+	`whsec_[\w+/=]{16,}|xox[abeoprs]-[\w-]{10,}|A[KS]IA[0-9A-Z]{16}|AIza[\w-]{30,}|npm_\w{30,}|hf_\w{30,}|dop_v1_\w{30,}|SG\.[\w-]{16,}\.[\w-]{16,}|` +
+	`eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,})|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?-----END [A-Z ]*PRIVATE KEY-----`)
+
+// shown answers the parts of a message as they may be read back: without values of the account's secrets, and in what the
+// user wrote without what looks like a key. The stored text keeps that, because a later message may say what to do with it.
+func (s *Service) shown(account, role string, parts []part) []part {
+	scrub := s.scrub(account)
+	text := scrub
+	if role == uistream.User {
+		text = func(t string) string { return credential.ReplaceAllString(scrub(t), agent.Mask) }
+	}
+	parts, _ = maskParts(parts, text, scrub)
+	return parts
 }
 
 // quoted masks the secrets that look different inside a JSON string.

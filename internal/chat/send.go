@@ -389,6 +389,7 @@ func titleOf(given string, m uistream.Message) string {
 	if s == "" {
 		s = m.Text()
 	}
+	s = credential.ReplaceAllString(s, agent.Mask)
 	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
 	if s == "" {
 		return "A file"

@@ -406,3 +406,51 @@ func dump(t *testing.T, d *db.DB) string {
 	}
 	return strings.Join(out, "\n")
 }
+
+// Values of stored secrets and what looks like a key are not read back, whoever brought them into the chat. The model still
+// has what the user wrote.
+func TestReadingBackIsMasked(t *testing.T) {
+	t.Parallel()
+	ts := tools(func(ctx context.Context, _ string, in json.RawMessage) (any, error) {
+		op.Progress(ctx, "TOPSECRET")
+		if strings.Contains(string(in), "fail") {
+			return nil, errs.New(errs.Conflict, "TOPSECRET is in use.")
+		}
+		return map[string]string{"env": "A=TOPSECRET"}, nil
+	})
+	var heard string
+	y := open(t, ts, script.Steps(
+		script.Step{Calls: []script.Call{{ID: "a", Tool: "things_list"}, {ID: "b", Tool: "things_list", Input: json.RawMessage(`{"fail":1}`)}}},
+		script.Step{Text: "Done."},
+	).Watch(func(r llm.Request) { heard += fmt.Sprintf("%+v", r.Messages) }))
+	y.scrub = func(string) func(string) string {
+		return func(text string) string { return strings.ReplaceAll(text, "TOPSECRET", "[secret A]") }
+	}
+	y.reopen()
+	const key = "ghp_A1b2C3d4E5f6G7h8I9j0K1l2M3n4"
+	turn := y.do(chat.SendIn{ChatID: "c", Messages: []uistream.Message{user("", key+" is mine and TOPSECRET is old")}})
+	b := y.follow(turn.ID)
+	ms := y.messages("c")
+	same(t, "the message", ms[1], b.Message)
+	list, err := y.chats.List(me, chat.ListIn{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr, err := y.chats.GetTurn(me, chat.TurnIn{ID: turn.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := json.Marshal([]any{ms, list, tr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(raw), "TOPSECRET") || strings.Contains(string(raw), key) {
+		t.Errorf("%s", raw)
+	}
+	if text := ms[0].Text(); text != "•••••••• is mine and [secret A] is old" {
+		t.Errorf("%q", text)
+	}
+	if !strings.Contains(heard, key) || strings.Contains(heard, "A=TOPSECRET") || strings.Contains(heard, "TOPSECRET is in use") {
+		t.Errorf("the model heard %s", heard)
+	}
+}
