@@ -212,7 +212,7 @@ func (s *Service) tell(tx *db.Tx, r row, event string, more map[string]any) erro
 
 // note writes a line of the platform into the instance's log. The log is a convenience: when it can't be written, the
 // work goes on.
-func (u *unit) note(text string) { _ = u.log.Append(logs.System, logs.Clean(text, nil)) }
+func (u *unit) note(text string) { _ = u.log.Append(logs.System, logs.Clean(text)) }
 
 // watch waits for a sandbox to die, and has it started again unless we killed it.
 func (s *Service) watch(u *unit, b *box) {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"yardmaster/internal/db"
 	"yardmaster/internal/errs"
@@ -18,7 +19,8 @@ import (
 )
 
 const (
-	maxOutput      = 1 << 20 // of each stream, in an answer
+	maxOutput      = 1 << 20  // of each stream, in an answer
+	scrubWindow    = 64 << 10 // looked at beyond what is answered, so that no part of a secret is at the cut
 	defaultTimeout = 60
 	maxTimeout     = 3600
 	exitTimedOut   = 124 // as of timeout(1)
@@ -97,7 +99,7 @@ func (s *Service) Exec(ctx context.Context, in ExecIn) (ExecOut, error) {
 	exit, err := p.Wait()
 	stdout.close()
 	stderr.close()
-	out := ExecOut{ExitCode: exit.Code, Stdout: stdout.text(scrub), Stderr: stderr.text(scrub), Truncated: stdout.more || stderr.more, DurationMs: time.Since(began).Milliseconds()}
+	out := ExecOut{ExitCode: exit.Code, Stdout: stdout.text(scrub), Stderr: stderr.text(scrub), Truncated: stdout.size > maxOutput || stderr.size > maxOutput, DurationMs: time.Since(began).Milliseconds()}
 	switch {
 	case err == nil:
 		return out, nil
@@ -117,15 +119,15 @@ func (s *Service) Exec(ctx context.Context, in ExecIn) (ExecOut, error) {
 type capture struct {
 	log  *logs.Writer
 	kept []byte
-	more bool
+	size int64
 }
 
 func newCapture(log *logs.Writer) *capture { return &capture{log: log} }
 
 // Write implements io.Writer.
 func (c *capture) Write(p []byte) (int, error) {
-	room := maxOutput - len(c.kept)
-	c.more = c.more || len(p) > room
+	c.size += int64(len(p))
+	room := maxOutput + scrubWindow - len(c.kept)
 	c.kept = append(c.kept, p[:min(len(p), room)]...)
 	return c.log.Write(p)
 }
@@ -133,7 +135,28 @@ func (c *capture) Write(p []byte) (int, error) {
 func (c *capture) close() { _ = c.log.Close() } // it keeps its errors to itself
 
 func (c *capture) text(scrub func(string) string) string {
-	return scrub(strings.ToValidUTF8(string(c.kept), "\uFFFD"))
+	return shown(string(c.kept), c.size > int64(len(c.kept)), maxOutput, scrub)
+}
+
+// shown answers at most limit bytes of a text without its secrets. The text MUST have scrubWindow bytes more than the limit
+// when it is only the beginning of something longer: what may be a part of a secret at its end is then never shown.
+func shown(text string, part bool, limit int, scrub func(string) string) string {
+	text = scrub(strings.ToValidUTF8(text, "\uFFFD"))
+	if part {
+		limit = min(limit, len(text)-scrubWindow)
+	}
+	return cut(text, max(0, limit))
+}
+
+// cut answers the beginning of a text, without half a character.
+func cut(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	for !utf8.RuneStart(text[limit]) {
+		limit--
+	}
+	return text[:limit]
 }
 
 // Spawn is a command for an instance that another part of the platform runs.

@@ -77,6 +77,16 @@ func TestExecBounds(t *testing.T) {
 	if !got.Truncated || len(got.Stdout) != 1<<20 {
 		t.Errorf("%d bytes, truncated %v", len(got.Stdout), got.Truncated)
 	}
+	got = y.run("w", "head -c 1048570 /dev/zero | tr '\\0' x; echo hunter2-secret; echo end")
+	if !got.Truncated || len(got.Stdout) != 1<<20 || strings.Contains(got.Stdout, "hunter") {
+		t.Errorf("%d bytes, ending in %q", len(got.Stdout), got.Stdout[1<<20-20:])
+	}
+	// Also when taking secrets out makes room for what comes after.
+	got = y.run("w", "yes hunter2-secret | head -c 3000000")
+	if !got.Truncated || strings.Contains(got.Stdout, "hu") {
+		t.Errorf("%d bytes, ending in %q", len(got.Stdout), got.Stdout[len(got.Stdout)-20:])
+	}
+	y.run("w", "head -c 3000000 /dev/zero | tr '\\0' x; echo; echo end")
 	// What the answer leaves out is in the log.
 	lines, err := y.Logs(y.ctx, fleet.LogsIn{ID: "w", Tail: 1})
 	if err != nil || len(lines.Lines) != 1 || lines.Lines[0].Text != "end" {

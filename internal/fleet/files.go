@@ -117,11 +117,8 @@ func (s *Service) ReadFileOp(ctx context.Context, in FileIn) (FileOut, error) {
 		}
 		out = FileOut{Path: p.String(), Size: len(data), Binary: !utf8.Valid(data), data: data}
 		if !out.Binary {
-			end := min(len(data), maxFileText)
-			for end < len(data) && !utf8.RuneStart(data[end]) {
-				end--
-			}
-			out.Text, out.Truncated = s.scrub(r.Account)(string(data[:end])), end < len(data)
+			text := cut(string(data), maxFileText+scrubWindow)
+			out.Text, out.Truncated = shown(text, len(text) < len(data), maxFileText, s.scrub(r.Account)), len(data) > maxFileText
 		}
 		return nil
 	})

@@ -100,6 +100,10 @@ func TestFileText(t *testing.T) {
 	if typ, body := out.RawBody(); typ != "text/plain; charset=utf-8" || string(body) != "x"+long {
 		t.Errorf("%s, %d bytes", typ, len(body))
 	}
+	y.write("w", "edge", strings.Repeat("x", 64<<10-5)+"hunter2-secret"+long)
+	if out, err = y.ReadFileOp(y.ctx, fleet.FileIn{ID: "w", Path: "edge"}); err != nil || !out.Truncated || len(out.Text) < 64<<10-20 || strings.Contains(out.Text, "hunt") {
+		t.Errorf("%d bytes, ending in %q: %v", len(out.Text), out.Text[len(out.Text)-20:], err)
+	}
 	if _, err := y.WriteFileOp(y.ctx, fleet.FileWriteIn{ID: "w", Path: "bin", Content: op.Text("\xff\x00\x01")}); err != nil {
 		t.Fatal(err)
 	}

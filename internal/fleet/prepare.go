@@ -62,7 +62,7 @@ func (s *Service) prepare(ctx context.Context, u *unit, r row) error {
 func (s *Service) copyHome(ctx context.Context, r row) error {
 	src, err := s.root.OpenRoot(homeOf(r.Source))
 	if errors.Is(err, fs.ErrNotExist) {
-		return errs.New(errs.Conflict, "The instance that it is a clone of is gone. Delete this one and clone another.")
+		return errGone
 	}
 	if err != nil {
 		return fmt.Errorf("open the home to copy: %w", err)
@@ -80,8 +80,20 @@ func (s *Service) copyHome(ctx context.Context, r row) error {
 	}); err != nil {
 		return err
 	}
-	return home.Copy(ctx, dst, src, &home.Budget{Bytes: int64(c.Limits.DiskMB) << 20, Entries: cloneEntries})
+	if err := home.Copy(ctx, dst, src, &home.Budget{Bytes: int64(c.Limits.DiskMB) << 20, Entries: cloneEntries}); err != nil {
+		return err
+	}
+	// A source that is deleted meanwhile loses its files one by one, and the copy would lack them. Its row says so first.
+	return s.db.View(ctx, func(tx *db.Tx) error {
+		now, err := rowByID(tx, r.Account, r.Source)
+		if errors.Is(err, db.ErrNoRows) || err == nil && now.Status == Deleting {
+			return errGone
+		}
+		return err
+	})
 }
+
+var errGone = errs.New(errs.Conflict, "The instance that it is a clone of is gone. Delete this one and clone another.")
 
 // placeSkills makes the skills folder hold what is installed and nothing else.
 func (s *Service) placeSkills(ctx context.Context, u *unit) error {

@@ -173,7 +173,7 @@ func gone(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
 		return err
 	}
-	if errors.Is(err, fs.ErrNotExist) || errs.Is(err, errs.Conflict) || errs.Is(err, errs.NotFound) || escapes(err) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errs.Is(err, errs.Conflict) || errs.Is(err, errs.NotFound) || escapes(err) {
 		return nil
 	}
 	return err

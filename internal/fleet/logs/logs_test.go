@@ -343,6 +343,7 @@ func TestWriter(t *testing.T) {
 		"not utf-8":      {[]string{"a\xff\xfeb\n"}, []string{"a\uFFFDb"}},
 		"secret":         {[]string{"key=s3cret-", "value-0000!\n"}, []string{"key=[hidden]!"}},
 		"secret at cut":  {[]string{long + "\nnext\n"}, nil},
+		"many secrets":   {[]string{strings.Repeat(secret, 10_000) + "\nnext\n"}, nil},
 		"rune in pieces": {[]string{"\xc3", "\xa9\n"}, []string{"é"}},
 	} {
 		t.Run(name, func(t *testing.T) {

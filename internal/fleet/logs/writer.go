@@ -72,10 +72,7 @@ func (w *Writer) keep(p []byte) {
 
 // take answers the line at hand as it is logged, and begins the next.
 func (w *Writer) take() string {
-	text := Clean(string(bytes.TrimSuffix(w.buf, []byte("\r"))), w.scrub)
-	if w.over && !strings.HasSuffix(text, cutMark) {
-		text += cutMark
-	}
+	text := clean(string(bytes.TrimSuffix(w.buf, []byte("\r"))), w.over, w.scrub)
 	w.buf, w.over = w.buf[:0], false
 	if cap(w.buf) > MaxText {
 		w.buf = nil
@@ -83,17 +80,24 @@ func (w *Writer) take() string {
 	return text
 }
 
-// Clean makes a text fit to be a line: valid UTF-8, without secrets, of at most MaxText bytes.
-func Clean(text string, scrub func(string) string) string {
+// Clean makes a text fit to be a line: valid UTF-8 of at most MaxText bytes.
+func Clean(text string) string { return clean(text, false, nil) }
+
+// clean makes a text fit to be a line, without secrets. Of a text that is only a part of something longer, the end is not
+// shown: it may be a part of a secret.
+func clean(text string, part bool, scrub func(string) string) string {
 	text = strings.ToValidUTF8(text, "\uFFFD")
 	if scrub != nil {
 		text = scrub(text)
 	}
-	if len(text) <= MaxText {
+	end := MaxText - len(cutMark)
+	switch {
+	case part:
+		end = max(0, min(end, len(text)-scrubWindow))
+	case len(text) <= MaxText:
 		return text
 	}
-	end := MaxText - len(cutMark)
-	for !utf8.RuneStart(text[end]) {
+	for end > 0 && !utf8.RuneStart(text[end]) {
 		end--
 	}
 	return text[:end] + cutMark
