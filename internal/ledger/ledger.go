@@ -175,18 +175,15 @@ func (l *Ledger) Prune(ctx context.Context) error {
 	})
 }
 
-// digest recognises the same input. Nothing is derived from inputs that hold secrets: a hash of a short secret could be
-// guessed from.
+// digest recognises the same input, however it was written, a raw body included. Nothing is derived from inputs that hold
+// secrets: a hash of a short secret could be guessed from.
 func digest(c *op.Call) string {
 	if c.Op.Sensitive {
 		return ""
 	}
-	var v any
-	raw := []byte(c.Raw)
-	if json.Unmarshal(raw, &v) == nil { // the order of fields and white space do not matter
-		if canonical, err := json.Marshal(v); err == nil {
-			raw = canonical
-		}
+	raw, err := json.Marshal(c.In)
+	if err != nil {
+		raw = c.Raw
 	}
 	sum := sha256.Sum256(raw)
 	return hex.EncodeToString(sum[:])

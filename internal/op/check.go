@@ -128,6 +128,10 @@ func (c *checker) object(s *schema, path string, v map[string]any) {
 var patterns sync.Map // pattern text → *regexp.Regexp
 
 func (c *checker) text(s *schema, path, v string) {
+	if strings.ContainsRune(v, 0) && !s.body { // not every store and program takes it
+		c.bad(path, "must not hold the character U+0000")
+		return
+	}
 	n := utf8.RuneCountInString(v)
 	if s.MinLength != nil && n < *s.MinLength {
 		c.bad(path, "must not be empty")

@@ -63,7 +63,9 @@ func TestDoChecksInput(t *testing.T) {
 	for _, c := range []struct{ in, field, detail string }{
 		{`{"id":"x","name":"abc","count":9,"labels":{"a":"b","c":null},"names":["a"],"command":"ls"}`, "", ""},
 		{`{"id":"x","command":["ls","-l"]}`, "", ""},
+		{`{"id":"x","content":"a\u0000b"}`, "", ""},
 		{`{}`, "id", "missing"},
+		{`{"id":"x","name":"a\u0000b"}`, "name", "U+0000"},
 		{`{"id":null}`, "id", "null"},
 		{`{"id":3}`, "id", "a string, not number"},
 		{`{"id":"x","nmae":"y"}`, "nmae", "not a field here"},

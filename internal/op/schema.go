@@ -34,6 +34,7 @@ type schema struct {
 	Items      *schema
 	Values     *schema // of a map
 	Ref        string
+	body       bool
 	Nullable   bool
 }
 
@@ -124,6 +125,7 @@ func (s *schema) addFields(t reflect.Type, open map[reflect.Type]bool) {
 func (s *schema) tags(f reflect.StructField) {
 	s.Description = f.Tag.Get("doc")
 	s.Ref = f.Tag.Get("ref")
+	s.body = f.Tag.Get("in") == "body"
 	s.WriteOnly = f.Tag.Get("secret") == "true"
 	if v := f.Tag.Get("oneOf"); v != "" {
 		s.Types = strings.Split(v, ",")
