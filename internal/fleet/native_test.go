@@ -3,8 +3,11 @@ package fleet_test
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"yardmaster/internal/fleet"
 	"yardmaster/internal/sandbox/native"
@@ -92,5 +95,45 @@ func TestNativeIsApart(t *testing.T) {
 		if strings.Contains(strings.ReplaceAll(got.Stdout, "ls: cannot access '"+y.dir+"'", ""), word) {
 			t.Errorf("a sees %q in %s", word, got.Stdout)
 		}
+	}
+}
+
+// An instance at rest costs the server next to nothing: a goroutine of the fleet, those of the driver, and a few KB.
+func TestIdleCost(t *testing.T) { // alone, because it counts what the whole process has
+	y := newNativeYard(t)
+	y.make("warm")
+	count := func() (goroutines int, heap uint64) {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return runtime.NumGoroutine(), m.HeapAlloc
+	}
+	g0, h0 := count()
+	const n = 40
+	var wg sync.WaitGroup
+	began := time.Now()
+	for range n {
+		wg.Go(func() {
+			if _, err := y.Create(y.ctx, fleet.CreateIn{}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	took := time.Since(began)
+	list, err := y.List(y.ctx, fleet.ListIn{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, in := range list.Instances {
+		if s := y.settle(in.ID); s != fleet.Active {
+			t.Errorf("%s is %s", in.ID, s)
+		}
+	}
+	g1, h1 := count()
+	each := float64(g1-g0) / n
+	t.Logf("%d instances in %v; each has %.1f goroutines and %.1f KB of heap", n, took, each, (float64(h1)-float64(h0))/n/1024)
+	if each > 4 || h1 > h0 && (h1-h0)/n > 64<<10 {
+		t.Errorf("too much: %.1f goroutines, %d bytes", each, (h1-h0)/n)
 	}
 }
