@@ -2,7 +2,6 @@ package chat_test
 
 import (
 	"fmt"
-	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -16,10 +15,7 @@ import (
 func BenchmarkTurn(b *testing.B) {
 	for _, clients := range []int{1, 16, 64} {
 		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
-			y := open(b, echo(), script.Steps(
-				script.Step{Text: "Let me look.", Calls: []script.Call{{ID: "c1", Tool: "things_list"}}},
-				script.Step{Text: strings.Repeat("word ", 200)},
-			))
+			y := open(b, echo(), script.Typical("things_list"))
 			var n atomic.Int64
 			b.ReportAllocs()
 			b.SetParallelism((clients + 1) / 2)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -73,9 +74,35 @@ func echo() *agent.Toolset {
 	})
 }
 
+// template is a migrated, empty database; copying it is quicker than making it.
+var template = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "chat-test-*")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	path := filepath.Join(dir, "y.db")
+	d, err := db.Open(context.Background(), "sqlite:"+path)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.Close(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
 func open(t testing.TB, ts *agent.Toolset, p llm.Provider) *yard {
 	t.Helper()
-	y := &yard{t: t, path: filepath.Join(t.TempDir(), "y.db"), brain: scriptedBrain{provider: p, tools: ts}, seal: chat.NewMemorySealer()}
+	empty, err := template()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "y.db")
+	if err := os.WriteFile(path, empty, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	y := &yard{t: t, path: path, brain: scriptedBrain{provider: p, tools: ts}, seal: chat.NewMemorySealer()}
 	y.start()
 	t.Cleanup(y.stop)
 	return y

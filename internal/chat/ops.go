@@ -91,8 +91,11 @@ type GetOut struct {
 	Messages []uistream.Message `json:"messages"`
 }
 
-// maxListed bounds the messages of one chat that are answered: the newest.
-const maxListed = 5000
+// maxListed and maxListedBytes bound the messages of one chat that are answered: the newest.
+const (
+	maxListed      = 5000
+	maxListedBytes = 64 << 20
+)
 
 // Get answers a chat with its messages, as a client has built them. The answer of a turn that has not ended is left out:
 // its reader gets it whole from Follow.
@@ -119,7 +122,7 @@ func (s *Service) Get(ctx context.Context, in ChatIn) (GetOut, error) {
 		if len(active) > 0 {
 			out.Chat.TurnID = active[0].ID
 		}
-		rows, err = listMessages(tx, a.Account, in.ID, 1<<62, maxListed)
+		rows, err = recentMessages(tx, a.Account, in.ID, 1<<62, maxListed, maxListedBytes)
 		return err
 	})
 	if err != nil {

@@ -19,8 +19,11 @@ var (
 	errDeleted = errors.New("deleted")
 )
 
-// maxHistory bounds how many messages of a chat a model is shown.
-const maxHistory = 400
+// maxHistory and maxHistoryBytes bound what is read of a chat before a turn.
+const (
+	maxHistory      = 400
+	maxHistoryBytes = 8 << 20
+)
 
 // restarting is what readers of a turn are told when its process ends before it does.
 const restarting = "The server is stopping. The turn goes on when it is back; load the chat again to see it."
@@ -68,13 +71,13 @@ func (s *Service) load(ctx context.Context, p payload, j job.Job) (started, erro
 		if fresh != nil {
 			st.turn, st.answer.Parts = *fresh, "[]"
 			st.turn.Status = Running // its job runs, so that it is no longer queued
-			st.rows, err = listMessages(tx, p.Account, st.turn.ChatID, st.turn.UserSeq, maxHistory)
+			st.rows, err = recentMessages(tx, p.Account, st.turn.ChatID, st.turn.UserSeq, maxHistory, maxHistoryBytes)
 			return st, err
 		}
 		if st.turn, err = getTurn(tx, p.Account, p.TurnID); err != nil {
 			return st, err
 		}
-		if st.rows, err = listMessages(tx, p.Account, st.turn.ChatID, st.turn.UserSeq, maxHistory); err != nil {
+		if st.rows, err = recentMessages(tx, p.Account, st.turn.ChatID, st.turn.UserSeq, maxHistory, maxHistoryBytes); err != nil {
 			return st, err
 		}
 		st.answer, err = getMessage(tx, p.Account, st.turn.ChatID, st.turn.AnswerSeq)

@@ -303,6 +303,35 @@ func TestList(t *testing.T) {
 	}
 }
 
+// A long chat is read back whole, and a model is shown the newest part of it.
+func TestLongChat(t *testing.T) {
+	t.Parallel()
+	var shown []llm.Message
+	y := open(t, echo(), script.Steps(script.Step{Text: "ok"}).Watch(func(r llm.Request) { shown = r.Messages }))
+	y.do(chat.SendIn{ChatID: "c", Messages: []uistream.Message{user("", "first")}})
+	err := y.db.Update(context.Background(), func(tx *db.Tx) error {
+		_, err := tx.Exec(`WITH RECURSIVE n(i) AS (SELECT 3 UNION ALL SELECT i + 1 FROM n WHERE i < 602)
+			INSERT INTO messages (account, chat_id, seq, id, role, parts, metadata, pending, cut, created_at)
+			SELECT 'acct_me', 'c', i, 'm' || i, 'user', '[{"type":"text","text":"number ' || i || '"}]', '', 0, 0, 0 FROM n`)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(`UPDATE chats SET last_seq = 602`)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	y.do(chat.SendIn{ChatID: "c", Messages: []uistream.Message{user("", "last")}})
+	ms := y.messages("c")
+	if len(ms) != 604 || ms[0].Text() != "first" || ms[3].Text() != "number 4" || ms[602].Text() != "last" {
+		t.Errorf("%d messages: %q", len(ms), texts(ms)[:5])
+	}
+	if n := len(shown); n != 400 || shown[n-1].Parts[0].Text != "last" || shown[n-2].Parts[0].Text != "number 602" {
+		t.Errorf("the model was shown %d messages", n)
+	}
+}
+
 // What a tool takes as a secret is found in no message, title, stream or table, though the tool gets it.
 func TestSecretsLeaveNoTrace(t *testing.T) {
 	t.Parallel()

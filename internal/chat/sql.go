@@ -113,6 +113,29 @@ func listMessages(tx *db.Tx, account, chatID string, upTo int64, limit int) ([]m
 	return rows, err
 }
 
+// pageOfMessages is how many messages are read at once.
+const pageOfMessages = 50
+
+// recentMessages answers the newest messages up to a number, the oldest first, as listMessages does: whole pages of them,
+// until there are limit of them or their parts have that many bytes.
+func recentMessages(tx *db.Tx, account, chatID string, upTo int64, limit, bytes int) ([]messageRow, error) {
+	var out []messageRow
+	for {
+		page, err := listMessages(tx, account, chatID, upTo, min(limit, pageOfMessages))
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range page {
+			bytes -= len(m.Parts)
+		}
+		out = append(page, out...)
+		if len(page) < pageOfMessages || len(out) >= limit || bytes <= 0 {
+			return out, nil
+		}
+		upTo = page[0].Seq - 1
+	}
+}
+
 func getMessage(tx *db.Tx, account, chatID string, seq int64) (m messageRow, err error) {
 	err = tx.Get(&m, `SELECT `+messageColumns+` FROM messages WHERE account = ? AND chat_id = ? AND seq = ?`, account, chatID, seq)
 	return m, err

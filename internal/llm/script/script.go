@@ -75,6 +75,15 @@ func New(s Script) *Provider { return &Provider{name: "script", script: s} }
 // Steps makes a provider that answers every message with these steps.
 func Steps(steps ...Step) *Provider { return New(Script{Rules: []Rule{{Steps: steps}}}) }
 
+// Typical makes a provider that answers every message with a call of a tool without arguments and then 200 words, one
+// delta each: the turn by which the platform is measured.
+func Typical(tool string) *Provider {
+	return Steps(
+		Step{Text: "Let me look. ", Calls: []Call{{ID: "call_1", Tool: tool}}, Usage: llm.Usage{Input: 1000, Output: 20}},
+		Step{Text: strings.Repeat("word ", 200), Usage: llm.Usage{Input: 1100, Output: 200}},
+	)
+}
+
 // Watch has fn called with each request. It MUST be set before the first.
 func (p *Provider) Watch(fn func(req llm.Request)) *Provider { p.calls = fn; return p }
 
