@@ -38,6 +38,13 @@ func (r *run) targets(u *unit, kind string, ask *open) (found, bool) {
 				r.miss(&out, m.text, kind)
 			}
 		}
+		if len(out.unknown)+len(out.unsure) == 0 && u.rd.t != nil && u.rd.t.reads() { // "which files are there then?"
+			if es, ok := r.scope(&ref{pron: "it"}, kind); ok && len(es) == 1 {
+				out.add(es...)
+			} else if all := r.world.all(kind); len(all) == 1 {
+				out.add(all...)
+			}
+		}
 		if out.empty() && len(out.unknown) == 0 && len(out.unsure) == 0 {
 			out.vague, out.choices = true, r.world.all(kind)
 		}

@@ -418,7 +418,11 @@ func (r *run) rename(t *tool, e *entity, name string) {
 
 // apply1 asks for one missing argument of a request whose target is clear.
 func (r *run) apply1(u *unit, t *tool, missing, question string) {
-	f, ok := r.targets(u, t.kind, &open{})
+	kind := t.kind
+	if s := t.has(slotRef); s != nil {
+		kind = s.ref
+	}
+	f, ok := r.targets(u, kind, &open{})
 	if !ok {
 		return
 	}

@@ -31,6 +31,11 @@ func (r *run) secretsIn(u *unit) []secretPart {
 					name = cmpOr(name, cands[0].Name)
 				}
 			}
+			if m.ref.kind == "secret" {
+				for _, n := range m.ref.unknown {
+					name = cmpOr(name, n)
+				}
+			}
 		}
 	}
 	if len(out) > 0 {

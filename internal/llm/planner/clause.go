@@ -137,6 +137,9 @@ func (r *run) startsClause(toks []lang.Token, k int) bool {
 	if v >= len(toks) {
 		return false
 	}
+	if toks[v].Kind == lang.Ident && v+1 < len(toks) && toks[v+1].Is("keeps", "stays", "remains") {
+		return true
+	}
 	if toks[v].Kind != lang.Word || toks[v].Poss {
 		return false
 	}
@@ -151,6 +154,11 @@ func (r *run) startsClause(toks []lang.Token, k int) bool {
 	}
 	if slices.Contains(pseudoVerbs, low) && !alone {
 		return true
+	}
+	for x := v + 1; x < len(toks) && x < v+4; x++ { // "alpha keeps it"
+		if toks[x].Is("keeps", "stays", "remains") {
+			return true
+		}
 	}
 	hits := r.lx.verbAt(toks, v)
 	if len(hits) == 0 || alone && !slices.Contains([]string{"restart", "stop", "start"}, low) {

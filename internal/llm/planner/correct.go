@@ -338,12 +338,15 @@ func (r *run) mendTarget(low string, cs []*clause, acts []*step, t *tool) bool {
 		}
 		for _, m := range c.mens {
 			if m.kind == mUnknown {
+				if slices.Contains([]string{"wrong", "typo", "mistake", "correction", "incorrect"}, strings.ToLower(m.text)) {
+					continue
+				}
 				return false
 			}
 			if m.kind != mRef {
 				continue
 			}
-			denied := m.i > 0 && (c.toks[m.i-1].Is("not") || c.low(m.i-2) == "instead" || c.low(m.i-2) == "rather")
+			denied := c.neg || m.i > 0 && (c.toks[m.i-1].Is("not") || c.low(m.i-2) == "instead" || c.low(m.i-2) == "rather")
 			if kinds := m.ref.kinds(); denied || len(kinds) > 0 && !slices.Contains(kinds, s.ref) || m.ref.pron == "it" || m.ref.pron == "that" {
 				continue
 			}

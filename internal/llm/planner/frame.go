@@ -192,6 +192,7 @@ func (r *run) score(c *clause, t *tool, h *verbHit) reading {
 			rd.score -= 0.5
 		}
 	}
+	rd.score += r.evidence(c, t, h, filled)
 	for i, tk := range c.toks {
 		if i < c.start || c.used[i] || tk.Kind != lang.Word && tk.Kind != lang.Ident || lang.Filler(tk.Low) || c.sched.Used(i) {
 			continue
@@ -207,6 +208,59 @@ func (r *run) score(c *clause, t *tool, h *verbHit) reading {
 		rd.score -= 0.4
 	}
 	return rd
+}
+
+// broadVerbs fit so many operations that they say little about which one is meant.
+var broadVerbs = []string{"set", "change", "update", "edit", "make", "add", "put", "give", "drop", "remove", "delete", "clear", "use", "open", "tell", "let", "take",
+	"show", "get", "see", "view", "what", "which", "how", "is", "read", "display", "print", "check", "does", "want", "create", "call", "mark", "strip", "limit", "name", "start", "stop", "attach", "apply", "assign", "append", "replace", "switch", "allow"}
+
+// evidence weighs what else points to a tool: a change needs something to change, a resource without members of its own
+// needs to be spoken of, and between equals what was spoken of last, then instances, are likelier.
+func (r *run) evidence(c *clause, t *tool, h *verbHit, filled map[string]bool) float64 {
+	w := 0.0
+	aspect := false
+	for n := range c.nouns {
+		if t.nouns[n] && r.lx.kinds[n] == "" {
+			aspect = true
+		}
+	}
+	for _, s := range t.slots {
+		if filled[s.name] && s.typ != slotRef && s.typ != slotRefs && s.name != "name" {
+			aspect = true
+		}
+		if s.typ == slotRefs && !filled[s.name] {
+			w -= 1.5
+		}
+	}
+	if t.action == "update" && filled["name"] && len(c.of(mNew)) > 0 {
+		aspect = true
+	}
+	narrow := h != nil && (len(h.at) > 1 && !slices.Contains([]string{"tell", "what", "take", "get", "how", "which", "who", "is", "are", "does", "give", "look"}, h.v.words[0]) || !slices.Contains(broadVerbs, h.v.words[0]))
+	if t.resource == "automations" || t.resource == "webhooks" { // both can be switched
+		narrow = narrow || h != nil && slices.Contains([]string{"start", "stop"}, h.v.words[0])
+		aspect = aspect || c.sched.Said()
+	}
+	if t.kind == "secret" && c.has("global") && t.slot("isGlobal") != nil {
+		aspect = true
+		w += 1
+	}
+	own := false // one of its nouns is the thing itself
+	for n := range t.nouns {
+		own = own || r.lx.kinds[n] == t.kind && n != t.kind
+	}
+	if (t.action == "update" || !r.lx.listable(t) || !own) && !aspect && !narrow {
+		w -= 3
+	}
+	if t.kind == "instance" || t.refTo("instance") != nil && !r.lx.listable(t) {
+		w += 0.2
+	}
+	if t.action != "create" && r.lx.listable(t) && r.listed[t.kind] && len(r.world.all(t.kind)) == 0 {
+		w -= 0.3
+	}
+	if len(c.refs("")) == 0 && t.kind != "" && r.focusKind(func(string) bool { return true }) == t.kind {
+		w += 0.4
+	}
+	return w
 }
 
 // weigh answers how much a mention speaks for or against a tool, and marks the parameters that it would fill.
@@ -248,8 +302,11 @@ func (r *run) weigh(c *clause, t *tool, m mention, variants bool, filled map[str
 		}
 		return -1
 	case mPath:
-		if t.has(slotPath) != nil {
-			return fill(t.has(slotPath), 1.6, 0)
+		if s := t.has(slotPath); s != nil {
+			if s.required {
+				return fill(s, 1.9, 0)
+			}
+			return fill(s, 1.6, 0)
 		}
 		return fill(t.has(slotSource), 1.5, -1.6)
 	case mURL:
@@ -307,6 +364,16 @@ func (r *run) weigh(c *clause, t *tool, m mention, variants bool, filled map[str
 		}
 		return -0.8
 	case mUnknown:
+		if t.action == "create" && slices.Contains(r.bareNames(c), m.text) || t.has(slotValue) != nil && credible(m.text) {
+			return 0.2
+		}
+		for i := range t.slots {
+			s := &t.slots[i]
+			if (s.typ == slotRef || s.typ == slotRefs) && !filled[s.name] && len(r.world.like(s.ref, m.text)) > 0 {
+				filled[s.name] = true
+				return 1.5
+			}
+		}
 		if s := t.has(slotRef); s != nil && s.required && !filled[s.name] {
 			filled[s.name] = true
 			return 0
@@ -357,9 +424,23 @@ func (r *run) weighRef(t *tool, f *ref, variants bool, filled map[string]bool) f
 		}
 		return w
 	}
-	if t.action == "create" && slices.Contains(kinds, t.kind) && len(f.named) == 0 {
-		filled["name"] = true
+	if t.action == "create" && slices.Contains(kinds, t.kind) {
+		filled["name"] = filled["name"] || len(f.unknown) > 0
+		switch {
+		case f.pron != "" && len(f.conds) > 0 && f.conds[0].what == "label": // "all of them labelled x=y"
+			return 0.2
+		case len(f.named) > 0 || f.pron != "" || f.def && len(f.unknown) == 0 || f.all:
+			return -2
+		case f.indefinite:
+			return 2.2
+		}
 		return 0.8
+	}
+	if t.action == "create" && f.all && len(kinds) == 0 {
+		return -2
+	}
+	if f.indefinite && !t.reads() && len(f.named) == 0 {
+		return -1.5
 	}
 	for _, k := range kinds {
 		for i := range t.slots {
@@ -374,6 +455,9 @@ func (r *run) weighRef(t *tool, f *ref, variants bool, filled map[string]bool) f
 			return 0.3
 		}
 		if t.kind == k && t.reads() {
+			if t.action == "list" && len(f.named)+len(f.unknown) == 0 && f.pron == "" {
+				return 2.1
+			}
 			return 0.8
 		}
 	}

@@ -124,6 +124,11 @@ func newLexicon(tools []llm.Tool) *lexicon {
 		lx.order = append(lx.order, t)
 	}
 	for _, t := range lx.order {
+		for i := range t.slots { // an id without annotation names the resource itself, or the instance that has it
+			if s := &t.slots[i]; s.name == "id" && s.ref == t.kind && !lx.listable(t) {
+				s.ref = "instance"
+			}
+		}
 		phrases := append(slices.Clone(t.Verbs), base[t.action]...)
 		if len(t.Verbs) == 0 {
 			phrases = append(phrases, strings.ReplaceAll(t.action, "_", " "))
@@ -137,6 +142,12 @@ func newLexicon(tools []llm.Tool) *lexicon {
 	}
 	lx.addKinds()
 	return lx
+}
+
+// listable tells whether a tool's resource can be listed on its own, so that its members can be named.
+func (lx *lexicon) listable(t *tool) bool {
+	list := lx.tools[t.resource+"_list"]
+	return list != nil && !slices.ContainsFunc(list.slots, func(s slot) bool { return s.required })
 }
 
 func newTool(d llm.Tool) *tool {
@@ -309,6 +320,9 @@ func (lx *lexicon) addNoun(n string, t *tool) {
 // addKinds finds the nouns that name a thing itself: those by which it is deleted, or listed where nothing deletes it.
 func (lx *lexicon) addKinds() {
 	for _, t := range lx.order {
+		if !lx.listable(t) {
+			continue
+		}
 		if lx.plural[t.kind] == "" {
 			lx.plural[t.kind] = t.resource
 			lx.kinds[t.kind] = t.kind
@@ -322,7 +336,7 @@ func (lx *lexicon) addKinds() {
 		}
 	}
 	for _, t := range lx.order {
-		if t.action == "list" {
+		if t.action == "list" && lx.listable(t) {
 			for n := range t.nouns {
 				if lx.kinds[n] == "" && lx.tools[t.resource+"_delete"] == nil {
 					lx.kinds[n] = t.kind

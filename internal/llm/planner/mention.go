@@ -57,14 +57,17 @@ func (r *run) read(c *clause) {
 	c.sched = lang.FindSchedule(c.toks)
 	for i := range c.toks {
 		c.verbs = append(c.verbs, r.lx.verbAt(c.toks, i)...)
-		if n, used := r.lx.nounAt(c.toks, i); used > 0 {
+		if n, used := r.lx.nounAt(c.toks, i); used > 0 && !(i+used < len(c.toks) && c.toks[i+used].Is("label", "tag", "labels", "tags")) { // "env label": env is the key
 			c.nouns[n] = append(c.nouns[n], i)
 		}
 	}
 	p := &refParser{r: r, toks: c.toks, stop: len(c.toks)}
+	for _, h := range c.verbs {
+		p.giving = p.giving || h.i == c.start && slices.ContainsFunc(h.v.tools, func(t *tool) bool { return t.has(slotPairs) != nil })
+	}
 	from, to := c.condition()
 	for i := 0; i < len(c.toks); {
-		if i >= from && i < to {
+		if i >= from && i < to || c.used[i] {
 			c.used[i] = true
 			i++
 			continue
@@ -99,6 +102,19 @@ func (r *run) mentionAt(c *clause, p *refParser, i int) (mention, bool) {
 	}
 	switch t.Kind {
 	case lang.KV:
+		if i == c.start && r.isLabel(t.Key, t.Val) { // "batch=b7 can go"
+			f := &ref{kind: "instance", all: true, conds: []cond{{what: "label", key: t.Key, val: t.Val}}, i: i, j: i + 1}
+			for f.j < p.stop && !p.toks[f.j].Is(",", "except", "but") {
+				f.j++
+			}
+			p.after(f)
+			end := f.j
+			f.j = i + 1
+			for k := i + 1; k < end; k++ {
+				c.used[k] = c.used[k] || len(f.minus) > 0 && k >= f.minus[0].i
+			}
+			return mention{kind: mRef, ref: f, i: i, j: i + 1}, true
+		}
 		return mention{kind: mPair, i: i, j: i + 1, key: t.Key, val: t.Val}, true
 	case lang.URL:
 		return one(mURL, t.Text)

@@ -25,9 +25,12 @@ func (r *run) index() *nameIndex {
 	}
 	x := &nameIndex{byName: map[string][]*entity{}, byLabel: map[string][][2]string{}, keys: map[string]bool{}}
 	for _, kind := range r.kinds() {
-		for _, e := range r.world.all(kind) {
+		for _, e := range r.world.byKind[kind] {
+			if e.gone {
+				continue
+			}
 			x.byName[canonical(e.Name)] = append(x.byName[canonical(e.Name)], e)
-			if kind != "instance" {
+			if kind != "instance" || e.planned {
 				continue
 			}
 			for k, v := range e.labels() {

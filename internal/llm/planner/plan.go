@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"path"
 	"slices"
 	"strings"
 
@@ -9,8 +10,10 @@ import (
 
 // unit is one request: a clause with the fragments and fields that belong to it.
 type unit struct {
-	c  *clause
-	rd reading
+	c     *clause
+	rd    reading
+	about []group  // what remarks before it spoke of
+	bare  []string // names that stand without "called"
 	// keep are references to what must be left alone.
 	keep []*ref
 	// until is a condition on which to stop early, wait is set when results are wanted in this turn.
@@ -51,9 +54,7 @@ func (r *run) plan() {
 	if !r.lists(r.needs(cs)...) {
 		return
 	}
-	for _, c := range cs {
-		r.read(c)
-	}
+	r.readAll(cs)
 	if r.corrected(src, cs) || r.blocked() {
 		return
 	}
@@ -63,21 +64,124 @@ func (r *run) plan() {
 	r.perform(src, cs)
 }
 
-// perform does the clauses in order. One that must wait for results holds back those that could depend on it.
-func (r *run) perform(src string, cs []*clause) {
-	units := r.units(src, cs)
-	for _, u := range units {
-		before := len(r.due)
-		r.act(u)
-		if len(r.due) > before || r.open != nil && r.out.ask != "" && !r.independent(u) {
-			if r.blocked() {
-				return
-			}
+// readAll reads the clauses. Names that an earlier one is going to give are known to the later ones.
+func (r *run) readAll(cs []*clause) {
+	var last *unit
+	for _, c := range cs {
+		c.mens, c.verbs, c.conds = nil, nil, nil
+		r.read(c)
+		rd := r.bestReading(c, last)
+		if rd.t != nil {
+			last = &unit{c: c, rd: rd}
+		}
+		if rd.t != nil && rd.t.action == "create" && !c.question() && rd.score > 1.5 {
+			r.foresee(c, rd.t)
 		}
 	}
 }
 
-func (r *run) independent(*unit) bool { return true }
+// foresee makes the names of what a request will create known, so that later requests can speak of them.
+func (r *run) foresee(c *clause, t *tool) {
+	var fresh []string
+	for _, f := range c.refs("") {
+		if f.kind == t.kind || f.kind == "" && f.fresh {
+			fresh = append(fresh, f.unknown...)
+		}
+	}
+	for _, m := range c.of(mNew) {
+		if m.key == "" || m.key == "as" {
+			fresh = append(fresh, m.names...)
+		}
+	}
+	if t.kind == "instance" {
+		fresh = append(fresh, r.bareNames(c)...)
+	}
+	if t.kind == "secret" {
+		for _, m := range c.of(mPair, mEnv) {
+			fresh = append(fresh, cmpOr(m.key, m.text))
+		}
+	}
+	if t.kind == "skill" {
+		for _, m := range c.of(mPath, mURL) {
+			fresh = append(fresh, strings.TrimSuffix(path.Base(strings.TrimRight(m.text, "/")), ".zip"))
+		}
+	}
+	var es []*entity
+	for _, name := range dedupe(fresh) {
+		if len(r.byName(name)) > 0 || opaque(name) {
+			continue
+		}
+		e := &entity{Kind: t.kind, Name: name, planned: true}
+		r.world.byKind[t.kind] = append(r.world.byKind[t.kind], e)
+		es = append(es, e)
+	}
+	r.world.index = nil
+	if len(es) == 0 {
+		es = []*entity{{Kind: t.kind, planned: true}}
+	}
+	r.about(t.kind, es...)
+}
+
+// perform does the clauses in order. One that must wait for results holds back those that could depend on it.
+func (r *run) perform(src string, cs []*clause) {
+	foreseen := len(r.focus)
+	units := r.units(src, cs)
+	r.focus = r.focus[len(r.focus)-foreseen:]
+	waiting := []*unit{}
+	for _, u := range units {
+		if len(waiting) > 0 && !r.independent(u, waiting) {
+			return
+		}
+		before := len(r.due)
+		for _, g := range u.about {
+			r.about(g.Kind, r.here(g)...)
+		}
+		r.act(u)
+		if len(r.due) > before {
+			waiting = append(waiting, u)
+		}
+	}
+}
+
+// independent tells whether a request may go on while others wait for results: it names all that it works on, and none of
+// it is touched by those others.
+func (r *run) independent(u *unit, waiting []*unit) bool {
+	mine, ok := u.spelled()
+	if !ok {
+		return false
+	}
+	for _, w := range waiting {
+		theirs, ok := w.spelled()
+		if !ok {
+			return false
+		}
+		for _, n := range theirs {
+			if slices.Contains(mine, n) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// spelled answers the names of all that a unit speaks of; ok is false when it speaks of anything without naming it.
+func (u *unit) spelled() (names []string, ok bool) {
+	if u.rd.t == nil || u.rd.t.resource == "experiments" || u.rd.t.reads() {
+		return nil, false
+	}
+	for _, m := range u.c.mens {
+		switch m.kind {
+		case mRef:
+			if m.ref.selective() || m.ref.anaphoric() || len(m.ref.unknown) > 0 || len(m.ref.named) == 0 || slices.ContainsFunc(m.ref.named, func(c []*entity) bool { return c[0].planned }) {
+				return nil, false
+			}
+			names = append(names, m.ref.names()...)
+		case mUnknown, mNew, mEnv:
+			return nil, false
+		}
+	}
+	return names, len(names) > 0
+}
 
 // needs answers the kinds of resource whose lists the clauses call for.
 func (r *run) needs(cs []*clause) []string {
@@ -101,8 +205,11 @@ func (r *run) needs(cs []*clause) []string {
 					continue
 				}
 				n++
+				add(t.kind)
 				for _, s := range t.slots {
-					add(s.ref)
+					if s.required || s.typ == slotRefs {
+						add(s.ref)
+					}
 				}
 			}
 		}
@@ -134,6 +241,15 @@ func (r *run) units(src string, cs []*clause) []*unit {
 	var out []*unit
 	var pendingKeep []*ref
 	var prefix []mention
+	var carried []*clause
+	var about []group
+	remember := func(f *ref) {
+		before := len(r.focus)
+		r.noteRef(f)
+		if len(r.focus) > before {
+			about = append(about, r.focus[0])
+		}
+	}
 	for n, c := range cs {
 		last := (*unit)(nil)
 		if len(out) > 0 {
@@ -156,7 +272,8 @@ func (r *run) units(src string, cs []*clause) []*unit {
 		}
 		if c.neg { // "don't delete x": nothing to do, but x is what is spoken of, and stays
 			for _, f := range c.refs("") {
-				pendingKeep = append(pendingKeep, r.noteRef(f)...)
+				remember(f)
+				pendingKeep = append(pendingKeep, f)
 			}
 			continue
 		}
@@ -164,15 +281,30 @@ func (r *run) units(src string, cs []*clause) []*unit {
 			prefix = append(prefix, c.mens...)
 			continue
 		}
-		u := &unit{c: c, src: src}
+		u := &unit{c: c, src: src, extras: carried, about: about}
+		about = nil
 		c.mens = append(c.mens, prefix...)
-		prefix = nil
+		prefix, carried = nil, nil
+		if len(c.plainWords()) == 0 && len(c.conds) > 0 && n+1 < len(cs) { // "if it is stopped, start it"
+			cs[n+1].conds, cs[n+1].unless = c.conds, c.unless
+			continue
+		}
 		u.rd = r.bestReading(c, last)
-		if u.rd.t == nil && len(cs) > 1 && r.remark(c) {
+		u.bare = r.bareNames(c)
+		if len(cs) > 1 && r.remark(c) && (u.rd.t == nil || !u.explained() && !u.rd.head) {
 			for _, f := range c.refs("") {
-				r.noteRef(f)
+				remember(f)
+			}
+			if n+1 < len(cs) && (len(c.of(mPath, mURL, mText)) > 0 || r.valueIn(c, src, "") != "") { // "the password is x, keep it as Y"
+				carried = []*clause{c}
+				cs[n+1].mens = append(cs[n+1].mens, c.of(mPath, mURL)...)
 			}
 			continue
+		}
+		for _, f := range c.refs("") {
+			if len(f.named) > 0 {
+				r.noteRef(f)
+			}
 		}
 		out = append(out, u)
 	}
@@ -190,14 +322,13 @@ func (r *run) units(src string, cs []*clause) []*unit {
 }
 
 // noteRef puts what a reference names at the front of what is spoken of.
-func (r *run) noteRef(f *ref) []*ref {
+func (r *run) noteRef(f *ref) {
 	for _, k := range f.kinds() {
 		if got := r.resolve(f, k); len(got.es) > 0 && got.named {
 			r.about(k, got.es...)
 			break
 		}
 	}
-	return []*ref{f}
 }
 
 // keeps reads a clause that only says what to leave alone: "leave api-3 alone", "keep the rest", "alpha keeps it".
@@ -262,7 +393,9 @@ func (r *run) belongs(u *unit, c *clause) bool {
 	if creates && c.has("should", "must", "shall", "are", "is") && len(c.of(mNew)) > 0 && len(c.refs("")) > 0 && c.refs("")[0].pron != "" {
 		return true
 	}
-	if creates && slices.ContainsFunc(c.of(mText), func(m mention) bool { return t.slot(m.key) != nil || m.key == "template" && t.slot("promptTemplate") != nil }) {
+	if creates && slices.ContainsFunc(c.of(mText), func(m mention) bool {
+		return t.slot(m.key) != nil || m.key == "template" && t.slot("promptTemplate") != nil
+	}) {
 		return true
 	}
 	if creates && c.noun("name") && len(c.of(mNew)) > 0 {
@@ -331,6 +464,22 @@ func (r *run) bestReading(c *clause, last *unit) reading {
 			return rd
 		}
 	}
+	if !asks && (len(list) == 0 || list[0].verb == nil) { // "three new boxes please"
+		for _, f := range c.refs("") {
+			if t := r.lx.tools[r.lx.plural[f.kind]+"_create"]; t != nil && f.fresh {
+				return r.score(c, t, nil)
+			}
+		}
+	}
+	if len(list) == 0 || list[0].verb == nil {
+		if m := c.of(mPath); len(m) > 0 && !asks && last != nil { // "and then its app.log"
+			for _, t := range r.lx.order {
+				if s := t.has(slotPath); s != nil && s.required && t.reads() {
+					return r.score(c, t, nil)
+				}
+			}
+		}
+	}
 	if len(list) == 0 {
 		return reading{}
 	}
@@ -350,9 +499,20 @@ func (u *unit) explained() bool {
 	if u.rd.t == nil {
 		return false
 	}
-	unknown := 0
+	unknown, t := 0, u.rd.t
 	for _, m := range u.c.mens {
-		if m.kind == mUnknown {
+		switch {
+		case m.kind != mUnknown && m.kind != mPair:
+		case m.kind == mPair: // a pair that the operation has no place for changes what is meant
+			if t.has(slotPairs) == nil && t.has(slotEnv) == nil && t.has(slotValue) == nil && t.resource != "experiments" && t.action != "create" {
+				return false
+			}
+		case t.action == "create" && t.kind == "instance" && slices.Contains(u.bare, m.text),
+			t.has(slotValue) != nil && (credible(m.text) || u.c.low(m.j) == "token" || u.c.low(m.j) == "key" || u.c.low(m.j) == "password" || u.c.low(m.j) == "secret" || m.prep == "with" || u.c.noun("value")),
+			(t.action == "update" || t.action == "clone") && (m.prep == "to" || m.prep == "as" || m.prep == "into"),
+			t.action == "update" && t.has(slotPairs) != nil && u.c.noun("label", "tag"),
+			t.has(slotCommand) != nil && m.i > 0 && len(u.c.of(mCode, mText)) == 0:
+		default:
 			unknown++
 		}
 	}

@@ -27,6 +27,8 @@ type ref struct {
 	ords  []int  // first is 1, last is -1
 	super string // oldest, newest, best, worst
 	fresh bool   // new, more, another: something that is not there yet
+	// indefinite is set behind "a", for new things, and for a bare number of things.
+	indefinite bool
 	conds []cond
 	minus []*ref // except these
 	more  []*ref // and these
@@ -125,6 +127,8 @@ type refParser struct {
 	r    *run
 	toks []lang.Token
 	stop int // no phrase reaches beyond
+	// giving is set when the clause's verb may give labels, so that an unknown pair is no condition.
+	giving bool
 }
 
 func (p *refParser) low(i int) string {
@@ -152,6 +156,9 @@ func (p *refParser) parse(i int) *ref {
 			break
 		}
 		g := p.one(k)
+		if g == nil && len(f.named) > 0 && p.strangeName(k) { // "web-1 and web-9", where nothing is called web-9
+			g = &ref{unknown: []string{p.toks[k].Text}, i: k, j: k + 1}
+		}
 		if g == nil || !p.joins(f, g) {
 			break
 		}
@@ -163,6 +170,20 @@ func (p *refParser) parse(i int) *ref {
 	}
 	p.after(f)
 	return f
+}
+
+// strangeName tells whether the word at k stands in a list of names like a name, though nothing has it.
+func (p *refParser) strangeName(k int) bool {
+	t := p.toks[k]
+	if t.Kind != lang.Ident && t.Kind != lang.Word || lang.IsHost(t.Text) || isFileName(t.Text) || lang.Filler(t.Low) {
+		return false
+	}
+	if t.Kind == lang.Word {
+		if _, n := p.r.lx.nounAt(p.toks[:p.stop], k); n > 0 || len(p.r.lx.verbAt(p.toks[:p.stop], k)) > 0 {
+			return false
+		}
+	}
+	return k+1 >= p.stop || p.toks[k+1].Kind == lang.Punct || p.toks[k+1].Is("and", "or") || p.toks[k+1].Kind == lang.Word && slices.Contains(prepositions, p.toks[k+1].Low)
 }
 
 // joins tells whether g goes on the list that f began: names with names, or selections of the same kind.
@@ -268,7 +289,7 @@ loop:
 		case low == "other" || low == "remaining":
 			f.rest = true
 			head = true
-		case pronouns[low] != "" && !head && f.pron == "" && (k == i || f.all || f.count > 0 || len(f.ords) > 0 || f.super != ""):
+		case pronouns[low] != "" && (!head || k > i && p.low(k-1) == "of") && f.pron == "" && (k == i || f.all || f.count > 0 || len(f.ords) > 0 || f.super != ""):
 			if n, used := lang.Int(p.toks[:p.stop], k+1); used > 0 && n > 0 && n < 100 && (low == "those" || low == "these") {
 				f.pron, f.count, f.def, head = "those", n, true, true
 				k += used
@@ -338,6 +359,7 @@ loop:
 		return nil
 	}
 	f.j = k
+	f.indefinite = f.fresh || !f.def && (i > 0 && p.toks[i-1].Is("a", "an", "one") && f.pron == "" || f.count > 0 && f.kind != "" && !f.all && f.pron == "" && f.super == "" && len(f.ords) == 0)
 	return f
 }
 

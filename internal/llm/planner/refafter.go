@@ -15,7 +15,7 @@ func (p *refParser) after(f *ref) {
 		if n == 0 && len(f.named) == 0 {
 			n = p.relative(f)
 		}
-		if n == 0 {
+		if n == 0 && len(f.named) == 0 {
 			n = p.labelled(f)
 		}
 		if n == 0 {
@@ -88,6 +88,9 @@ func (p *refParser) exclusion(f *ref) int {
 func (p *refParser) relative(f *ref) int {
 	k, not := f.j, false
 	who := false
+	if f.pron != "" && !slices.Contains([]string{"that", "which", "who"}, p.low(k)) {
+		return 0
+	}
 	if p.low(k) == "," && slices.Contains([]string{"which", "that", "who"}, p.low(k+1)) {
 		k++
 	}
@@ -223,6 +226,8 @@ func (p *refParser) labelled(f *ref) int {
 	for k < p.stop {
 		t := p.toks[k]
 		switch {
+		case t.Kind == lang.KV && p.giving && !p.r.isLabel(t.Key, t.Val):
+			return took
 		case t.Kind == lang.KV:
 			f.conds = append(f.conds, cond{what: "label", key: t.Key, val: t.Val})
 			k++

@@ -70,7 +70,13 @@ func (r *run) resolveOne(f *ref, kind string) found {
 		out.named = true
 		for _, cands := range f.named {
 			i := slices.IndexFunc(cands, func(e *entity) bool { return e.Kind == kind })
-			if i >= 0 {
+			if i >= 0 && cands[i].planned {
+				if e := r.world.find(kind, cands[i].Name); e != nil {
+					out.add(e)
+				} else {
+					r.miss(&out, cands[i].Name, kind)
+				}
+			} else if i >= 0 {
 				out.add(cands[i])
 			} else {
 				r.miss(&out, cands[0].Name, kind)
@@ -85,7 +91,9 @@ func (r *run) resolveOne(f *ref, kind string) found {
 		}
 		return out
 	case f.hint != "":
-		r.miss(&out, f.hint, kind)
+		if r.miss(&out, f.hint, kind); len(out.unsure) == 0 {
+			out.unknown, out.vague, out.choices = nil, true, r.world.all(kind)
+		}
 		return out
 	}
 	pool := r.world.all(kind)
@@ -94,7 +102,7 @@ func (r *run) resolveOne(f *ref, kind string) found {
 	case f.rest:
 		pool = r.others(kind)
 		out.part = true
-	case f.pron != "" && !f.all || f.pron != "" && scoped, (f.noun == "one" || len(f.ords) > 0 && f.kind == "") && scoped:
+	case f.pron != "" && scoped, (f.noun == "one" || len(f.ords) > 0 && f.kind == "") && scoped:
 		pool = scope
 		out.part = true
 	case (f.def || f.noun == "one") && !f.all && scoped && f.selective() && len(f.conds) == 0 && f.super == "":

@@ -136,7 +136,12 @@ func (r *run) guards(cs []*clause) []*clause {
 		switch {
 		case c.neg && slices.Contains([]string{"do", "change", "touch", "modify", "alter", "act", "execute", "perform", "carry"}, low) && (c.has("anything", "nothing", "something") || c.hasSeq("do", "it") || c.hasSeq("do", "that")):
 			r.guarded = true
-			continue
+			comma := slices.IndexFunc(c.toks, func(t lang.Token) bool { return t.Is(",") })
+			if comma < 0 || comma+2 > len(c.toks) {
+				continue
+			}
+			c.toks = c.toks[comma+1:]
+			c.start, c.neg = leadIn(c.toks, 0)
 		case low == "no" && c.has("changes", "actions") || c.hasSeq("without", "changing", "anything") || c.hasSeq("without", "doing", "anything"):
 			r.guarded = true
 		}
@@ -203,7 +208,7 @@ func (r *run) decline(u *unit) {
 			}
 		}
 		if len(odd) > 0 {
-			r.out.fail("I'm not sure what %s means here, so nothing was done for %s.", ticked(odd[:min(len(odd), 3)]), quote)
+			r.out.fail("I can't tell what %s means here, so nothing was done for %s.", ticked(odd[:min(len(odd), 3)]), quote)
 		} else {
 			r.out.fail("I could not make out all of %s, so nothing was done for it.", quote)
 		}
@@ -219,6 +224,9 @@ func (r *run) decline(u *unit) {
 // composed answers the handler for requests that no single tool stands for; nil for all others.
 func composed(u *unit) func(*run, *unit) {
 	c := u.c
+	if u.rd.t != nil && u.rd.t.Name == "automations_create" && u.rd.head && u.rd.verb.v.words[0] == "schedule" {
+		return (*run).createAutomation
+	}
 	check := c.has("health", "digest", "overview", "summary", "status") && (c.noun("fleet", "instance") || c.has("check", "digest") || len(c.plainWords()) <= 3) && len(c.of(mPath, mCode, mURL)) == 0
 	if check && !slices.ContainsFunc(c.refs(""), func(f *ref) bool { return len(f.named)+len(f.unknown) > 0 }) && (u.rd.t == nil || u.rd.t.reads() || u.rd.t.action == "test" || u.rd.t.action == "exec" || u.rd.t.action == "run") {
 		return (*run).overview

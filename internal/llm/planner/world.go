@@ -16,6 +16,8 @@ type entity struct {
 	raw object
 	// gone is set once this turn deleted it, fresh once this turn made it.
 	gone, fresh bool
+	// planned is set for what an earlier request of the same message is going to make.
+	planned bool
 }
 
 // handle is what a call passes: the name when there is one, as people read the calls; else the id.
@@ -45,7 +47,7 @@ type world struct {
 func (w *world) all(kind string) []*entity {
 	var out []*entity
 	for _, e := range w.byKind[kind] {
-		if !e.gone {
+		if !e.gone && !e.planned {
 			out = append(out, e)
 		}
 	}
@@ -78,6 +80,9 @@ func (w *world) put(kind string, raw object) *entity {
 	w.index = nil
 	id, name := str(raw, "id"), str(raw, "name")
 	for _, e := range w.byKind[kind] {
+		if e.planned {
+			continue
+		}
 		if id != "" && e.ID == id || id == "" && e.Name == name {
 			if name != "" {
 				e.Name = name
