@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"yardmaster/internal/db"
@@ -84,9 +85,18 @@ func (s *Service) boot(ctx context.Context, u *unit, r row) (*box, error) {
 	if err := s.placeSkills(ctx, u); err != nil {
 		return nil, err
 	}
+	if _, err := s.root.Stat(homeOf(r.ID)); errors.Is(err, fs.ErrNotExist) {
+		return nil, errs.New(errs.Unavailable, "Its files are missing from the server's data folder. Put them back from a backup, or delete the instance.")
+	}
+	u.configuring.Lock()
+	defer u.configuring.Unlock()
 	var c Config
-	if err := s.db.View(ctx, func(tx *db.Tx) (err error) {
-		c, err = readConfig(tx, r.Account, r.ID, r.Revision)
+	if err := s.db.View(ctx, func(tx *db.Tx) error {
+		now, err := rowByID(tx, r.Account, r.ID)
+		if err != nil {
+			return err
+		}
+		c, err = readConfig(tx, r.Account, r.ID, now.Revision)
 		return err
 	}); err != nil {
 		return nil, err

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"yardmaster/internal/db"
 	"yardmaster/internal/errs"
 	"yardmaster/internal/event"
@@ -149,13 +151,19 @@ func (s *Service) Close() error {
 	s.mu.Unlock()
 	s.stop()
 	s.working.Wait()
-	var failed []error
+	var kills errgroup.Group
+	kills.SetLimit(16)
 	for _, u := range units {
-		failed = append(failed, u.kill())
-		u.log.Close()
+		kills.Go(func() error {
+			defer u.log.Close()
+			return u.kill()
+		})
 	}
-	s.watchers.Wait()
-	return errors.Join(append(failed, s.root.Close())...)
+	err := kills.Wait()
+	if err == nil { // else a sandbox lives on, and its watcher with it
+		s.watchers.Wait()
+	}
+	return errors.Join(err, s.root.Close())
 }
 
 // goes runs fn in a goroutine of a group that Close waits for; it answers false when the service is closed.

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"time"
 
@@ -66,7 +67,7 @@ func (s *Service) Logs(ctx context.Context, in LogsIn) (LogsOut, error) {
 func cursor(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
 func closedLog(r row, err error) error {
-	if err == logs.ErrClosed { //nolint:errorlint // it is returned as it is
+	if errors.Is(err, logs.ErrClosed) {
 		return errs.New(errs.NotFound, "There is no instance %q any more.", r.Name)
 	}
 	return err

@@ -215,3 +215,52 @@ func TestOtherDriver(t *testing.T) {
 		t.Errorf("%d starts, %s", y.fake.starts, y.get(in.ID).Status)
 	}
 }
+
+// Files that were lost are not silently replaced by an empty home.
+func TestLostFiles(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	in := y.make("w")
+	y.close()
+	if err := os.RemoveAll(filepath.Join(y.dir, "instances", in.ID, "home")); err != nil {
+		t.Fatal(err)
+	}
+	y.open()
+	if s := y.until(in.ID, func(s string) bool { return s != fleet.Active }); s != fleet.Failed || !strings.Contains(y.get("w").LastError, "backup") {
+		t.Errorf("%s: %s", s, y.get("w").LastError)
+	}
+	if _, err := y.Delete(y.ctx, fleet.RefIn{ID: "w"}); err != nil {
+		t.Error(err)
+	}
+}
+
+// A clone whose source goes away while it is copied is never taken for a whole one.
+func TestSourceGoesAway(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	src := y.make("src")
+	y.run("src", "mkdir d; cd d; seq 2000 | xargs touch")
+	done := make(chan error)
+	go func() {
+		_, err := y.Clone(y.ctx, fleet.CloneIn{ID: "src", Name: "late"})
+		done <- err
+	}()
+	y.awaitEvents("instance.created", 2)
+	if _, err := y.Delete(y.ctx, fleet.RefIn{ID: src.ID}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	late := y.get("late")
+	switch y.settle(late.ID) {
+	case fleet.Active:
+		if got := y.run("late", "ls d | wc -l").Stdout; got != "2000\n" {
+			t.Errorf("it has %s of 2000 files", got)
+		}
+	case fleet.Failed:
+		if got := y.get("late").LastError; !strings.Contains(got, "is gone") {
+			t.Error(got)
+		}
+	}
+}

@@ -27,7 +27,8 @@ type unit struct {
 	asked   chan struct{}      // closed when somebody waits for that goroutine
 	deaths  int                // how often the sandbox died by itself, in a row
 
-	placing sync.Mutex // held while installed skills change
+	placing     sync.Mutex // held while installed skills change
+	configuring sync.Mutex // held while the config changes, and while a sandbox starts with it
 }
 
 // box is a running sandbox.

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	}
 	// The model's steps are all durable, so each waits for the disk; rapid's usual 100 runs would take most of the gate.
 	if f := flag.Lookup("rapid.checks"); f != nil {
-		if err := f.Value.Set("30"); err != nil {
+		if err := f.Value.Set("20"); err != nil {
 			panic(err)
 		}
 	}
