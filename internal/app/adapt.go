@@ -5,10 +5,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"iter"
+	"net"
 	"os"
 
 	"yardmaster/internal/chat"
 	"yardmaster/internal/errs"
+	"yardmaster/internal/event"
+	"yardmaster/internal/experiment"
 	"yardmaster/internal/fleet"
 	"yardmaster/internal/id"
 	"yardmaster/internal/op"
@@ -87,6 +90,22 @@ func (l lookup) ResolveMany(ctx context.Context, refs []string) ([]secret.Instan
 	return out, err
 }
 
+// baseURL is where this server is reached, for addresses in answers, or "" when that can't be told: before it serves, or
+// when it listens on all of a machine's addresses.
+func (a *App) baseURL() string {
+	if p := a.base.Load(); p != nil {
+		return *p
+	}
+	return ""
+}
+
+func baseURL(addr net.Addr) string {
+	if tcp, ok := addr.(*net.TCPAddr); !ok || tcp.IP.IsUnspecified() {
+		return ""
+	}
+	return "http://" + addr.String()
+}
+
 // followLog follows an instance's log for the server.
 func (a *App) followLog(ctx context.Context, instance string, q server.LogQuery) (iter.Seq2[any, error], error) {
 	if _, err := a.Services.Fleet.Resolve(ctx, instance); err != nil {
@@ -103,4 +122,15 @@ func (a *App) followLog(ctx context.Context, instance string, q server.LogQuery)
 			}
 		}
 	}, nil
+}
+
+// followEvents follows an experiment's events for the server.
+func (a *App) followEvents(log *event.Log) func(context.Context, string, int64) (iter.Seq2[event.Event, error], error) {
+	return func(ctx context.Context, ref string, after int64) (iter.Seq2[event.Event, error], error) {
+		out, err := a.Services.Experiments.Get(ctx, experiment.RefIn{ID: ref})
+		if err != nil {
+			return nil, err
+		}
+		return log.Follow(ctx, op.ActorFrom(ctx).Account, out.Experiment.ID, after), nil
+	}
 }

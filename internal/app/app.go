@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"yardmaster/internal/auth"
@@ -21,6 +22,7 @@ import (
 	"yardmaster/internal/db"
 	"yardmaster/internal/errs"
 	"yardmaster/internal/event"
+	"yardmaster/internal/experiment"
 	"yardmaster/internal/fleet"
 	"yardmaster/internal/job"
 	"yardmaster/internal/ledger"
@@ -33,6 +35,7 @@ import (
 	"yardmaster/internal/secret"
 	"yardmaster/internal/server"
 	"yardmaster/internal/skill"
+	"yardmaster/internal/webhook"
 	"yardmaster/skills"
 )
 
@@ -63,6 +66,7 @@ type App struct {
 	cfg     config.Config
 	log     *slog.Logger
 	handler *server.Server
+	base    atomic.Pointer[string]
 	closers []func() error // run in the reverse order
 }
 
@@ -126,8 +130,9 @@ func Open(ctx context.Context, cfg config.Config, o Options) (_ *App, err error)
 		a.log.Warn("old outcomes could not be removed", "error", err)
 	}
 	a.handler = server.New(server.Config{
-		Registry: a.Registry, Auth: s.Auth, Chats: chats{s.Chats}, Logs: a.followLog,
+		Registry: a.Registry, Auth: s.Auth, Chats: chats{s.Chats}, Logs: a.followLog, Events: a.followEvents(events),
 		Version: o.Version, Log: a.log,
+		BodyLimits: map[string]int64{"skills.create": 96 << 20, "skills.update": 96 << 20}, // a skill of 50 MiB, in base64
 	})
 	return a, nil
 }
@@ -195,8 +200,10 @@ func (a *App) talk(d *db.DB, events *event.Log, jobs *job.Queue, o Options) erro
 	if err != nil {
 		return err
 	}
-	s.Chats = chat.New(chat.Config{DB: d, Events: events, Jobs: jobs, Brain: brain, Seal: s.Secrets, Log: a.log})
+	s.Chats = chat.New(chat.Config{DB: d, Events: events, Jobs: jobs, Brain: brain, Seal: s.Secrets, Scrub: s.Secrets.Scrub, Log: a.log})
 	s.Automations = automation.New(d, events, jobs, s.Chats, a.log)
+	s.Webhooks = webhook.New(webhook.Options{DB: d, Events: events, Jobs: jobs, Talk: s.Chats, Seal: s.Secrets, Log: a.log, BaseURL: a.baseURL})
+	s.Experiments = experiment.New(experiment.Options{DB: d, Events: events, Jobs: jobs, Fleet: s.Fleet, Skills: s.Skills, Log: a.log})
 	return nil
 }
 
@@ -229,6 +236,8 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 		a.log.Warn("local commands can't find this server", "error", err)
 	}
 	defer func() { _ = os.Remove(filepath.Join(a.cfg.Data, addressFile)) }()
+	base := baseURL(ln.Addr())
+	a.base.Store(&base)
 	srv := a.handler.HTTP()
 	srv.BaseContext = func(net.Listener) context.Context { return context.WithoutCancel(ctx) }
 	served := make(chan error, 1)
