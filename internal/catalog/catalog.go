@@ -10,10 +10,12 @@ import (
 	"yardmaster/internal/auth"
 	"yardmaster/internal/automation"
 	"yardmaster/internal/chat"
+	"yardmaster/internal/experiment"
 	"yardmaster/internal/fleet"
 	"yardmaster/internal/op"
 	"yardmaster/internal/secret"
 	"yardmaster/internal/skill"
+	"yardmaster/internal/webhook"
 )
 
 // Services are what the operations are methods of. The zero Services are enough to describe the operations, as the
@@ -24,6 +26,8 @@ type Services struct {
 	Skills      *skill.Service
 	Secrets     *secret.Service
 	Automations *automation.Service
+	Webhooks    *webhook.Service
+	Experiments *experiment.Service
 	Chats       *chat.Service
 }
 
@@ -31,8 +35,8 @@ type Services struct {
 func Operations(s Services) []*op.Operation {
 	var out []*op.Operation
 	for _, ops := range [][]*op.Operation{
-		instancesOperations(s), filesOperations(s), configOperations(s), skillsOperations(s), secretsOperations(s),
-		automationsOperations(s), chatsOperations(s), turnsOperations(s), keysOperations(s), accountOperations(s),
+		instancesOperations(s), filesOperations(s), configOperations(s), skillsOperations(s), secretsOperations(s), experimentsOperations(s),
+		automationsOperations(s), webhooksOperations(s), chatsOperations(s), turnsOperations(s), keysOperations(s), accountOperations(s),
 	} {
 		out = append(out, ops...)
 	}
