@@ -116,7 +116,7 @@ func (s *Service) names(ctx context.Context, gs []grantRow) map[string]string {
 // CreateIn is the input of Create.
 type CreateIn struct {
 	Name        string   `json:"name" doc:"The environment variable that holds it, such as STRIPE_KEY." maxLen:"128"`
-	Value       Value    `json:"value" doc:"The value. It is never shown again." maxLen:"65536"`
+	Value       Value    `json:"value" doc:"The value. It is never shown again." maxLen:"65536" secret:"true"`
 	Description string   `json:"description,omitempty" doc:"What it is for." maxLen:"1000"`
 	IsGlobal    bool     `json:"isGlobal,omitempty" doc:"Let every instance use it."`
 	Hosts       []string `json:"hosts,omitempty" doc:"The hosts to which it may be sent, such as api.stripe.com." max:"50"`
@@ -199,7 +199,7 @@ func (s *Service) tell(tx *db.Tx, what string, r row, instances []string) error 
 // UpdateIn is the input of Update. What is left out stays as it is.
 type UpdateIn struct {
 	ID          string   `json:"id" doc:"The secret: its id or name." ref:"secret"`
-	Value       *Value   `json:"value,omitempty" doc:"A new value. It is never shown again." maxLen:"65536"`
+	Value       *Value   `json:"value,omitempty" doc:"A new value. It is never shown again." maxLen:"65536" secret:"true"`
 	Description *string  `json:"description,omitempty" doc:"What it is for." maxLen:"1000"`
 	IsGlobal    *bool    `json:"isGlobal,omitempty" doc:"Whether every instance may use it."`
 	Hosts       []string `json:"hosts,omitempty" doc:"The hosts to which it may be sent, in place of those it has; an empty list lifts the limit." max:"50"`
