@@ -310,7 +310,7 @@ func TestUntidyProvider(t *testing.T) {
 	p := rawProvider{
 		{Type: llm.TextDelta, Text: "a" + horse[:1]}, {Type: llm.TextDelta, Text: horse[1:3]}, {Type: llm.TextDelta, Text: horse[3:] + "\xff" + "b" + horse[:2]},
 		{Type: llm.CallStart, CallID: "c", Tool: "x_read"}, {Type: llm.CallDelta, CallID: "c", Text: `{"n":`},
-		{Type: llm.CallStart, CallID: "c", Tool: "x_read"}, {Type: llm.CallDelta, CallID: "c", Text: `{"m":1}`}, {Type: llm.CallEnd, CallID: "c"},
+		{Type: llm.CallStart, CallID: "c", Tool: "x_read"}, {Type: llm.CallDelta, CallID: "c", Text: `{"m":"` + horse[:1]}, {Type: llm.CallDelta, CallID: "c", Text: horse[1:] + `"}`}, {Type: llm.CallEnd, CallID: "c"},
 		{Type: llm.CallEnd, CallID: "d", Tool: "x_read"},
 		{Type: llm.CallDelta, CallID: "zz", Text: "lost"},
 		{Type: llm.Finish, Reason: llm.ToolCalls},
@@ -328,8 +328,11 @@ func TestUntidyProvider(t *testing.T) {
 	for _, c := range s.Calls() {
 		got = append(got, c.CallID+" "+string(c.Input))
 	}
-	if diff := cmp.Diff([]string{`c {"_invalid":"{\"n\":"}`, `c-2 {"m":1}`, `d {}`}, got); diff != "" {
+	if diff := cmp.Diff([]string{`c {"_invalid":"{\"n\":"}`, `c-2 {"m":"🐎"}`, `d {}`}, got); diff != "" {
 		t.Error(diff)
+	}
+	if !slices.Contains(sink.lines, `call-delta c-2🐎"}`) {
+		t.Errorf("a rune was cut: %q", sink.lines)
 	}
 	if !sink.results["c"].IsError || sink.results["d"].IsError {
 		t.Errorf("%+v", sink.results)

@@ -35,6 +35,7 @@ type openCall struct {
 	id    string // ours
 	tool  string
 	args  strings.Builder
+	sent  int // bytes of args that were passed on
 	index int // of its part
 	ended bool
 }
@@ -56,9 +57,7 @@ func (c *collector) take(d llm.Delta) {
 	case llm.CallDelta:
 		if call := c.find(d.CallID); call != nil && !call.ended {
 			call.args.WriteString(d.Text)
-			if len(c.tools.Hidden(call.tool)) == 0 && d.Text != "" {
-				c.sink.Delta(llm.Delta{Type: llm.CallDelta, CallID: call.id, Text: strings.ToValidUTF8(d.Text, "\uFFFD")})
-			}
+			c.passOn(call)
 		}
 	case llm.CallEnd:
 		c.callEnd(d)
@@ -158,6 +157,16 @@ func (c *collector) callStart(d llm.Delta) *openCall {
 	c.step.Parts = append(c.step.Parts, llm.Part{Type: llm.ToolCall, CallID: id, Tool: d.Tool})
 	c.sink.Delta(llm.Delta{Type: llm.CallStart, CallID: id, Tool: d.Tool})
 	return call
+}
+
+// passOn shows what has come of a call's arguments, whole runes only, unless they may hold a secret.
+func (c *collector) passOn(call *openCall) {
+	text := call.args.String()[call.sent:]
+	text = text[:wholeRunes(text)]
+	call.sent += len(text)
+	if text != "" && len(c.tools.Hidden(call.tool)) == 0 {
+		c.sink.Delta(llm.Delta{Type: llm.CallDelta, CallID: call.id, Text: strings.ToValidUTF8(text, "\uFFFD")})
+	}
 }
 
 func (c *collector) callEnd(d llm.Delta) {

@@ -132,13 +132,13 @@ func (s *Service) think(ctx context.Context, j job.Job, st started, r *recorder)
 	if err != nil {
 		return agent.Outcome{}, err
 	}
+	r.seed(parts)
 	actor, err := t.actor()
 	if err != nil {
 		return agent.Outcome{}, err
 	}
 	setup, err := s.brain.Setup(ctx, actor, t.Model)
 	if err != nil {
-		r.seed(parts)
 		return agent.Outcome{}, err
 	}
 	if setup.Tools == nil {
@@ -146,7 +146,6 @@ func (s *Service) think(ctx context.Context, j job.Job, st started, r *recorder)
 	}
 	setup.Scrub = s.scrub(t.Account)
 	r.provider = setup.Provider.Name()
-	r.seed(parts)
 	if t.Stop != 0 {
 		return agent.Outcome{}, errStopped
 	}

@@ -2,8 +2,11 @@ package chat
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"regexp"
 	"strings"
 	"unicode"
@@ -56,6 +59,7 @@ func CheckID(id string) error {
 //   - with MessageID of a user message of the chat, that message is replaced, and everything after it cut.
 //   - with Regenerate, the answer named by MessageID, or the last one, is made again, and everything after it cut.
 //   - a message that is the chat's last already is not added again: a repeated request gets the turn that it made before.
+//     Under an idempotency key that holds for good, also when the client makes no ids.
 //
 // A turn whose message is cut is stopped.
 func (s *Service) Send(ctx context.Context, in SendIn) (Turn, error) {
@@ -63,10 +67,15 @@ func (s *Service) Send(ctx context.Context, in SendIn) (Turn, error) {
 	if err != nil {
 		return Turn{}, err
 	}
+	once := onceID(ctx)
 	fresh := in.ChatID == ""
-	if fresh {
+	switch {
+	case fresh && once != "":
+		in.ChatID, fresh = id.Chat+"_"+once, false
+	case fresh:
 		in.ChatID = id.New(id.Chat)
-	} else if err := CheckID(in.ChatID); err != nil {
+	}
+	if err := CheckID(in.ChatID); err != nil {
 		return Turn{}, err
 	}
 	if in.Model, err = s.brain.Model(in.Model); err != nil {
@@ -75,6 +84,10 @@ func (s *Service) Send(ctx context.Context, in SendIn) (Turn, error) {
 	tail, err := newest(in)
 	if err != nil {
 		return Turn{}, err
+	}
+	if n := len(tail); n > 0 && once != "" && tail[n-1].ID == "" {
+		once = oncePrefix + once
+		tail[n-1].ID = once
 	}
 	who, err := json.Marshal(person{User: a.User, KeyID: a.KeyID, Origin: a.Surface, Scopes: a.Scopes})
 	if err != nil {
@@ -88,6 +101,19 @@ func (s *Service) Send(ctx context.Context, in SendIn) (Turn, error) {
 		l()
 	}
 	return q.turn.turn(), nil
+}
+
+// oncePrefix begins the ids of messages that were sent under an idempotency key.
+const oncePrefix = "once_"
+
+// onceID is the part of ids that an idempotency key decides, or "" without one.
+func onceID(ctx context.Context) string {
+	key := op.IdempotencyKey(ctx)
+	if key == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:13])
 }
 
 // newest answers the user messages at the end of the request, oldest first, checked. For a regeneration there need be none.
@@ -183,6 +209,11 @@ func (q *sending) submit(tx *db.Tx, exists bool) error {
 			if err != nil || same {
 				return err
 			}
+			if strings.HasPrefix(known.ID, oncePrefix) {
+				e := errs.New(errs.Invalid, "This idempotency key was used for another message. Take a new key.")
+				e.HTTPStatus = http.StatusUnprocessableEntity
+				return e
+			}
 			last.ID = "" // another message under a used id: simple clients number each request from one
 			q.tail = q.tail[len(q.tail)-1:]
 			return q.add(tx)
@@ -221,12 +252,16 @@ func (q *sending) find(tx *db.Tx, messageID string) (messageRow, bool, error) {
 	return findMessage(tx, q.actor.Account, q.in.ChatID, messageID)
 }
 
-// repeats tells whether a message is one that the chat has, sent again, and then takes the turn that answers it; a new one
-// when that failed or was stopped.
+// repeats tells whether a message is one that the chat has, sent again, and then takes the turn that answers it; when that
+// failed or was stopped and nothing came after it, a new one.
 func (q *sending) repeats(tx *db.Tx, known messageRow, m uistream.Message) (bool, error) {
 	newest, ok, err := lastMessage(tx, q.actor.Account, q.in.ChatID, uistream.User, 1<<62)
-	if err != nil || !ok || newest.Seq != known.Seq {
+	if err != nil || !ok {
 		return false, err
+	}
+	last := newest.Seq == known.Seq
+	if !last && !strings.HasPrefix(known.ID, oncePrefix) {
+		return false, nil
 	}
 	parts, err := decodeParts(known.Parts)
 	if err != nil {
@@ -239,7 +274,7 @@ func (q *sending) repeats(tx *db.Tx, known messageRow, m uistream.Message) (bool
 	if err != nil {
 		return false, err
 	}
-	if ok && (t.Status != Failed && t.Status != Stopped) {
+	if ok && (!last || (t.Status != Failed && t.Status != Stopped)) {
 		q.turn = t
 		return true, nil
 	}
