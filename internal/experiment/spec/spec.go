@@ -129,6 +129,9 @@ var builtin = map[string]string{
 	"mae": Lower, "rmse": Lower, "pinball": Lower, "brier": Lower, "logloss": Lower, "accuracy": Higher, "exact": Higher,
 }
 
+// DirectionOf is the direction in which a built-in metric is better.
+func DirectionOf(metric string) string { return builtin[metric] }
+
 // Baseline is what every variant is compared with.
 type Baseline struct {
 	Strategy string

@@ -10,41 +10,49 @@ import (
 // below 5 %, so that what is approximate about the method stays within 5 %.
 const Alpha = 0.04
 
-// Comparison is the joint comparison of several variants.
+// Comparison is the joint comparison of several variants with one of them, the reference.
 type Comparison struct {
-	Scores []Estimate
-	Best   int // index of the best score; -1 when there is none
-	// VersusBest is the score minus that of the best, with its interval for this one pair.
-	VersusBest []Estimate
-	// Worse tells that a variant is worse than the best beyond chance, corrected for all pairs. The best itself and those
-	// that are not worse are tied: what is known can't tell them apart.
-	Worse []bool
+	Scores    []Estimate
+	Reference int // index of the reference; -1 when there is nothing to compare
+	// Versus is the score minus that of the reference, with its interval for this one pair.
+	Versus []Estimate
+	// Differs tells that a variant and the reference differ beyond chance, corrected for all pairs. Those that don't are
+	// tied: what is known can't tell them apart. Worse says which way the difference goes.
+	Differs []bool
+	Worse   []bool
 	// Optimism is how much better the best score is likely to look than it is, because it is the best of several: the mean
 	// gain from picking the winner anew in each resample. It is not negative.
 	Optimism float64
 }
 
-// Compare compares variants. The correction is single-step max-T (Westfall and Young, 1993) over all pairs: it knows that
-// the best was picked because it looks best, and it uses how much the variants err alike.
-func (b *Bootstrap) Compare(m Measure, series []Series) Comparison {
-	c := Comparison{Best: -1, Scores: make([]Estimate, len(series)), VersusBest: make([]Estimate, len(series)), Worse: make([]bool, len(series))}
-	samples := make([]sample, len(series))
+// Compare compares variants with the one at reference; -1 stands for the one with the best score. The correction is
+// single-step max-T (Westfall and Young, 1993) over all pairs: it allows for a reference that was picked because it looks
+// best, and it uses how much the variants err alike.
+func (b *Bootstrap) Compare(m Measure, series []Series, reference int) Comparison {
+	n := len(series)
+	c := Comparison{Reference: reference, Scores: make([]Estimate, n), Versus: make([]Estimate, n), Differs: make([]bool, n), Worse: make([]bool, n)}
+	samples := make([]sample, n)
+	best := -1
 	for i, s := range series {
 		samples[i] = b.sample(m, s)
 		c.Scores[i] = b.interval(samples[i])
-		if c.Best < 0 || m.Better(c.Scores[i].Value, c.Scores[c.Best].Value) {
-			c.Best = i
+		if best < 0 || m.Better(c.Scores[i].Value, c.Scores[best].Value) {
+			best = i
 		}
 	}
-	if len(series) == 0 || len(b.starts) == 0 {
+	if c.Reference < 0 {
+		c.Reference = best
+	}
+	if n == 0 || len(b.starts) == 0 {
 		return c
 	}
 	c.Optimism = optimism(m, samples)
 	critical := b.critical(samples)
 	for i := range series {
-		d := b.interval(samples[i].minus(samples[c.Best]))
-		c.VersusBest[i] = d
-		c.Worse[i] = i != c.Best && d.SE > noise(c.Scores[i].Value) && math.Abs(d.Value)/d.SE > critical
+		d := b.interval(samples[i].minus(samples[c.Reference]))
+		c.Versus[i] = d
+		c.Worse[i] = m.Better(0, d.Value)
+		c.Differs[i] = i != c.Reference && d.SE > noise(c.Scores[i].Value) && math.Abs(d.Value)/d.SE > critical
 	}
 	return c
 }
