@@ -239,6 +239,17 @@ func (r *run) writeFile(u *unit) {
 		r.copyFile(u, ps)
 		return
 	}
+	if !ok && u.rd.verb != nil && slices.Contains([]string{"write", "put", "save", "store", "append", "add", "leave"}, u.rd.verb.v.words[0]) { // "write hello to x.txt"
+		for _, m := range c.of(mPath) {
+			k := m.i - 1
+			for k > u.rd.verb.j && !c.toks[k].Is("to", "into", "in") {
+				k--
+			}
+			if k > u.rd.verb.j && c.toks[k-1].Wordy() && !c.toks[k-1].Is("file") && c.toks[u.rd.verb.j].Start < c.toks[k-1].End && !c.toks[u.rd.verb.j].Is("a", "the", "to") {
+				content, ok = u.src[c.toks[u.rd.verb.j].Start:c.toks[k-1].End], true
+			}
+		}
+	}
 	if !ok {
 		if c.has("empty") {
 			content = ""

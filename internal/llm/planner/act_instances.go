@@ -238,6 +238,13 @@ func pairText(l object) string {
 // skillsIn answers the names of the skills that a clause mentions; false when one of them does not exist.
 func (r *run) skillsIn(u *unit) ([]string, bool) {
 	var out []string
+	for _, f := range u.c.refs("") {
+		for _, cd := range f.conds {
+			if cd.what == "skill" && cd.ent != nil && !cd.not {
+				out = append(out, cd.ent.Name)
+			}
+		}
+	}
 	for _, f := range u.c.refs("skill") {
 		if len(f.named)+len(f.unknown) == 0 && !f.all {
 			continue

@@ -52,7 +52,7 @@ func (r *run) looseConds(c *clause, kind string) []cond {
 			continue
 		}
 		s := statuses[t.Low]
-		if s == "" || i == c.start && len(c.toks) > 1 && !c.question() || t.Is("up") && !c.toks[max(0, i-1)].Is("is", "are") {
+		if s == "" || i == c.start && len(c.toks) > 1 && !c.question() || t.Is("up") && !c.toks[max(0, i-1)].Is("is", "are") && i+1 < len(c.toks) {
 			continue
 		}
 		not := i > 0 && (c.toks[i-1].Is("not") || i > 1 && c.toks[i-1].Is("currently", "yet") && c.toks[i-2].Is("not"))

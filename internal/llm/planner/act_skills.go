@@ -21,6 +21,14 @@ func (r *run) install(u *unit) {
 		return
 	}
 	es := r.whenMet(u, f.es)
+	if t.action == "uninstall" && !f.named { // a selection means those that have it
+		es = slices.DeleteFunc(slices.Clone(es), func(e *entity) bool {
+			return !slices.ContainsFunc(skills, func(sk *entity) bool { return slices.Contains(e.skills(), sk.Name) })
+		})
+		if len(es) == 0 {
+			r.out.note("None of them has %s, so there is nothing to take off.", names(skills))
+		}
+	}
 	if len(es) == 0 {
 		return
 	}

@@ -137,7 +137,7 @@ func (r *run) narrowed(src string, c *clause, o *open, yes, no bool) bool {
 		}
 		otherVerb = otherVerb || !sameVerb && c.baseVerb(h.i)
 	}
-	if c.neg || otherVerb && !sameVerb {
+	if c.neg && !yes || otherVerb && !sameVerb && !slices.Contains([]string{"keep", "spare", "leave"}, c.low(c.start)) {
 		if c.neg {
 			r.out.done("Okay, nothing was changed.")
 			return true
@@ -158,6 +158,19 @@ func (r *run) narrowed(src string, c *clause, o *open, yes, no bool) bool {
 			continue
 		}
 		said = true
+		if c.neg || f.i > 0 && c.toks[f.i-1].Is("not", "except", "excluding", "without", "but", "keep", "spare", "leave", "for") {
+			spared := r.resolve(f, kind)
+			if len(spared.es) == 0 {
+				return false
+			}
+			if picked == nil {
+				picked = slices.Clone(o.Confirm)
+			}
+			picked = slices.DeleteFunc(picked, func(p planned) bool {
+				return slices.ContainsFunc(spared.es, func(e *entity) bool { return p.Target.is(e) })
+			})
+			continue
+		}
 		within := &ref{kind: f.kind, noun: cmpOr(f.noun, "ones"), named: f.named, unknown: f.unknown, hint: f.hint, all: f.all || len(f.conds) > 0, ords: f.ords, super: f.super, count: f.count, conds: f.conds, minus: f.minus, more: f.more, def: f.def}
 		got := r.resolve(within, kind)
 		for _, p := range o.Confirm {

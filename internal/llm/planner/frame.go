@@ -149,6 +149,8 @@ func (r *run) score(c *clause, t *tool, h *verbHit) reading {
 		rd.score = 2 + 0.7*float64(len(h.at)-1)
 		if rd.head {
 			rd.score++
+		} else if h.i > 1 && c.toks[h.i-1].Is("a", "an") && c.toks[h.i-2].Is("needs", "need", "wants", "requires") { // "web-1 needs a restart"
+			rd.score += 2
 		}
 	}
 	for n, at := range c.nouns {
@@ -201,7 +203,7 @@ func (r *run) score(c *clause, t *tool, h *verbHit) reading {
 			continue
 		}
 		n, _ := r.lx.nounAt(c.toks, i)
-		if n != "" && (t.nouns[n] || r.lx.kinds[n] != "") {
+		if n != "" && (t.nouns[n] || r.lx.kinds[n] != "") || statuses[tk.Low] != "" && t.reads() {
 			continue
 		}
 		rd.loose++
@@ -231,6 +233,9 @@ func (r *run) evidence(c *clause, t *tool, h *verbHit, filled map[string]bool) f
 		if s.typ == slotRefs && !filled[s.name] {
 			w -= 1.5
 		}
+	}
+	if t.action == "create" && !aspect && len(c.of(mNew)) == 0 && !slices.ContainsFunc(sortedKeys(c.nouns), func(n string) bool { return t.nouns[n] }) && !(t.resource == "automations" && h != nil && h.v.words[0] == "schedule") {
+		w -= 2
 	}
 	if t.action == "update" && filled["name"] && len(c.of(mNew)) > 0 {
 		aspect = true
@@ -274,7 +279,7 @@ func (r *run) weigh(c *clause, t *tool, m mention, variants bool, filled map[str
 	}
 	switch m.kind {
 	case mRef:
-		return r.weighRef(t, m.ref, variants, filled)
+		return r.weighRef(c, t, m.ref, variants, filled)
 	case mPair:
 		switch {
 		case t.has(slotPairs) != nil:
@@ -384,8 +389,15 @@ func (r *run) weigh(c *clause, t *tool, m mention, variants bool, filled map[str
 }
 
 // weighRef weighs a reference: a tool that takes its kind of resource is likely, one that can't take it is not.
-func (r *run) weighRef(t *tool, f *ref, variants bool, filled map[string]bool) float64 {
+func (r *run) weighRef(c *clause, t *tool, f *ref, variants bool, filled map[string]bool) float64 {
 	kinds := f.kinds()
+	if n := lang.Singular(f.noun); f.kind != "" && f.kind != t.kind && t.nouns[n] && len(f.named)+len(f.unknown)+len(f.conds) == 0 && t.refTo(f.kind) == nil {
+		return 0.3 // "the token of pager": a part, not a secret
+	}
+	if t.action == "create" && f.fresh && len(kinds) == 0 {
+		filled["name"] = true
+		return 1.5
+	}
 	if f.kind == "variant" || (f.super == "best" || f.super == "worst") && f.kind == "" && len(f.named) == 0 {
 		if variants {
 			filled["id"], filled["variant"] = true, true
@@ -429,6 +441,8 @@ func (r *run) weighRef(t *tool, f *ref, variants bool, filled map[string]bool) f
 		switch {
 		case f.pron != "" && len(f.conds) > 0 && f.conds[0].what == "label": // "all of them labelled x=y"
 			return 0.2
+		case f.def && f.kind == t.kind && len(f.named) == 0 && len(c.of(mEnv, mPair, mNew)) > 0: // "the secret X"
+			return 0.8
 		case len(f.named) > 0 || f.pron != "" || f.def && len(f.unknown) == 0 || f.all:
 			return -2
 		case f.indefinite:
@@ -455,6 +469,9 @@ func (r *run) weighRef(t *tool, f *ref, variants bool, filled map[string]bool) f
 			return 0.3
 		}
 		if t.kind == k && t.reads() {
+			if f.indefinite {
+				return 0
+			}
 			if t.action == "list" && len(f.named)+len(f.unknown) == 0 && f.pron == "" {
 				return 2.1
 			}

@@ -396,6 +396,9 @@ func (v *verb) match(toks []lang.Token, i int) []int {
 			k = found
 			continue
 		}
+		for k < len(toks) && len(v.words) > 2 && toks[k].Is("only", "now", "also", "just", "always", "still", "then") && toks[k].Low != v.words[n] {
+			k++
+		}
 		if k >= len(toks) || !sameWord(toks[k], v.words[n]) {
 			return nil
 		}

@@ -63,7 +63,7 @@ func (r *run) read(c *clause) {
 	}
 	p := &refParser{r: r, toks: c.toks, stop: len(c.toks)}
 	for _, h := range c.verbs {
-		p.giving = p.giving || h.i == c.start && slices.ContainsFunc(h.v.tools, func(t *tool) bool { return t.has(slotPairs) != nil })
+		p.giving = p.giving || h.i == c.start && slices.ContainsFunc(h.v.tools, func(t *tool) bool { return t.has(slotPairs) != nil }) && !slices.ContainsFunc(h.v.tools, (*tool).destroys)
 	}
 	from, to := c.condition()
 	for i := 0; i < len(c.toks); {
@@ -176,6 +176,9 @@ func (r *run) mentionAt(c *clause, p *refParser, i int) (mention, bool) {
 		return mention{}, false
 	}
 	if _, n := r.lx.nounAt(c.toks, i); n > 0 || len(r.lx.verbAt(c.toks, i)) > 0 {
+		return mention{}, false
+	}
+	if slices.ContainsFunc(c.verbs, func(h verbHit) bool { return len(h.at) > 1 && slices.Contains(h.at, i) }) {
 		return mention{}, false
 	}
 	if t.Kind == lang.Ident && (t.Text == "-" || len(t.Text) == 0) {

@@ -192,16 +192,16 @@ func (r *run) needs(cs []*clause) []string {
 		}
 	}
 	for _, c := range cs {
-		var said []string
+		var said, nouns []string
 		for i := range c.toks {
 			if n, used := r.lx.nounAt(c.toks, i); used > 0 && r.lx.kinds[n] != "" {
-				said = append(said, r.lx.kinds[n])
+				said, nouns = append(said, r.lx.kinds[n]), append(nouns, n)
 			}
 		}
 		n := 0
 		for _, h := range r.lx.verbAt(c.toks, c.start) {
 			for _, t := range h.v.tools {
-				if len(said) > 0 && !slices.ContainsFunc(said, func(k string) bool { return t.kind == k || t.refTo(k) != nil }) || t.kind == "chat" || t.kind == "key" {
+				if len(said) > 0 && !slices.ContainsFunc(said, func(k string) bool { return t.kind == k || t.refTo(k) != nil }) && !slices.ContainsFunc(nouns, func(n string) bool { return t.nouns[n] }) || t.kind == "chat" || t.kind == "key" {
 					continue
 				}
 				n++
@@ -518,7 +518,7 @@ func (u *unit) explained() bool {
 	}
 	room := 0
 	for _, s := range u.rd.t.slots {
-		if s.required && (s.typ == slotRef || s.typ == slotRefs || s.typ == slotPath) {
+		if s.required && (s.typ == slotRef || s.typ == slotRefs) {
 			room++
 		}
 	}
@@ -549,6 +549,9 @@ func (r *run) act(u *unit) {
 			return
 		}
 	}
+	if r.notNow(u) {
+		return
+	}
 	if h := composed(u); h != nil {
 		if !r.permitted(u) {
 			return
@@ -568,6 +571,24 @@ func (r *run) act(u *unit) {
 		return
 	}
 	r.generic(u)
+}
+
+// notNow refuses to do at once what was asked for another time, and says what can be had.
+func (r *run) notNow(u *unit) bool {
+	s, t := u.c.sched, u.rd.t
+	if t == nil || t.reads() || t.has(slotCron) != nil || s.Once == "" && len(s.Times) == 0 && !s.Recurs {
+		return false
+	}
+	when := s.Once
+	if when == "" && len(s.Times) > 0 {
+		when = "at " + s.Times[0].String()
+	}
+	if when == "" {
+		when = "on that day"
+	}
+	r.out.fail("I can't do something once at a later time (%s), so nothing was done: schedules repeat.", when)
+	r.question(&open{}, "Should I do it now, or again and again, for example every day at 9?")
+	return true
 }
 
 // permitted refuses writes when the person asked for none.

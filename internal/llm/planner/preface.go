@@ -88,7 +88,7 @@ func takeLiteral(src string, toks []lang.Token, i int, label string) (lang.Token
 		}
 	}
 	text := strings.TrimSpace(src[toks[i].Start:end])
-	if label == "description" && n == len(toks) {
+	if label == "description" {
 		text = strings.TrimSuffix(text, ".")
 	}
 	return lang.Token{Kind: lang.Quote, Key: label, Text: text, Start: toks[i].Start, End: end, Line: toks[i].Line}, n
@@ -169,7 +169,7 @@ func (r *run) announces(toks []lang.Token, i int) (label string, from int) {
 				if q := i > 0 && slices.ContainsFunc(toks[:i], func(t lang.Token) bool { return t.Is("what", "which", "show", "read") }); q {
 					return "", 0
 				}
-				if toks[n+1].Is("say", "read", "just", ":") {
+				if toks[n+1].Is("say", "read", "just") {
 					n++
 				}
 				if n+1 < len(toks) && !toks[n+1].Is(":") {
