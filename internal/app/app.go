@@ -133,7 +133,7 @@ func Open(ctx context.Context, cfg config.Config, o Options) (_ *App, err error)
 		Registry: a.Registry, Auth: s.Auth, Chats: chats{s.Chats}, Logs: a.followLog, Events: a.followEvents(events),
 		Version: o.Version, Log: a.log,
 		Mounts:     map[string]http.Handler{webhook.TriggerPattern: s.Webhooks.Handler(server.WriteProblem)},
-		BodyLimits: map[string]int64{"skills.create": 96 << 20, "skills.update": 96 << 20}, // a skill of 50 MiB, in base64
+		BodyLimits: map[string]int64{"skills.create": 16 << 20, "skills.update": 16 << 20}, // larger ones are imported from a source
 	})
 	return a, nil
 }

@@ -130,7 +130,8 @@ func (m *program) with(cmd *cobra.Command, fn func(c *client) error) error {
 }
 
 func (m *program) load(cmd *cobra.Command) (config.Config, error) {
-	cfg, err := config.Load(cmd.Flags(), os.Getenv)
+	// Only the settings' own flags count: an operation may have a field of the same name, such as model.
+	cfg, err := config.Load(cmd.Root().PersistentFlags(), os.Getenv)
 	if err != nil {
 		return cfg, usageError{err}
 	}
