@@ -2,8 +2,6 @@ package app
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"iter"
 	"net"
 	"os"
@@ -13,7 +11,6 @@ import (
 	"yardmaster/internal/event"
 	"yardmaster/internal/experiment"
 	"yardmaster/internal/fleet"
-	"yardmaster/internal/id"
 	"yardmaster/internal/op"
 	"yardmaster/internal/secret"
 	"yardmaster/internal/server"
@@ -25,19 +22,7 @@ import (
 // chats is the chat service in the server's terms.
 type chats struct{ *chat.Service }
 
-// Send stores a request. Under an idempotency key the ids that the client left out are made of the key, so that the same
-// request again finds its message and is answered by the same turn.
 func (c chats) Send(ctx context.Context, in server.ChatIn) (server.ChatTurn, error) {
-	if key := op.IdempotencyKey(ctx); key != "" {
-		sum := sha256.Sum256([]byte(op.ActorFrom(ctx).Account + "\x00" + key))
-		name := hex.EncodeToString(sum[:16])
-		if in.ChatID == "" {
-			in.ChatID = id.Chat + "_" + name
-		}
-		if n := len(in.Messages); n > 0 && in.Messages[n-1].ID == "" {
-			in.Messages[n-1].ID = id.Message + "_" + name
-		}
-	}
 	t, err := c.Service.Send(ctx, chat.SendIn{ChatID: in.ChatID, Messages: in.Messages, Trigger: in.Trigger, MessageID: in.MessageID, Model: in.Model})
 	return server.ChatTurn{ID: t.ID, ChatID: t.ChatID, MessageID: t.MessageID}, err
 }

@@ -123,6 +123,7 @@ func Open(ctx context.Context, cfg config.Config, o Options) (_ *App, err error)
 	if err := jobs.Start(ctx); err != nil {
 		return nil, err
 	}
+	a.onClose(func() error { s.Chats.Close(); return nil }) // after the queue, whose turns it lets go of
 	a.onClose(func() error { jobs.Stop(); return nil })
 	s.Automations.Start(ctx)
 	a.onClose(func() error { s.Automations.Stop(); return nil })
