@@ -48,9 +48,7 @@ func checkForm(raw []byte) error {
 		case json.Delim('['):
 			stack = append(stack, level{})
 		case json.Delim('}'), json.Delim(']'):
-			stack = stack[:top]
-			top--
-			stack = afterValue(stack)
+			stack = afterValue(stack[:top])
 			continue
 		default:
 			stack = afterValue(stack)
