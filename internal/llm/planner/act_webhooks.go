@@ -9,6 +9,27 @@ import (
 
 const payload = "{{payload}}"
 
+// makesWebhook tells whether a clause asks for a new webhook; what that one is to do may fill the rest of the clause with
+// the words of other operations.
+func (u *unit) makesWebhook() bool {
+	c := u.c
+	if c.question() || !c.noun("webhook", "hook", "callback") {
+		return false
+	}
+	for _, h := range c.verbs {
+		for _, t := range h.v.tools {
+			if h.i == c.start && t.Name == "webhooks_create" {
+				at := slices.IndexFunc(c.toks, func(t lang.Token) bool { return t.Is("webhook", "hook", "callback") })
+				if at > 0 && at <= c.start+6 && (c.toks[at-1].Is("a", "an", "new", "another") || c.low(at-2) == "a") {
+					u.rd = reading{t: t, verb: &h, score: 4, head: true}
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 // createWebhook makes a webhook; a template without the placeholder for the payload gets one.
 func (r *run) createWebhook(u *unit) {
 	c, t := u.c, u.rd.t

@@ -75,7 +75,7 @@ var leadIns = []string{"please", "kindly", "just", "now", "also", "oh", "well", 
 var leadPhrases = [][]string{
 	{"can", "you"}, {"could", "you"}, {"would", "you"}, {"will", "you"}, {"can", "we"}, {"could", "we"}, {"can", "i", "have", "you"}, {"may", "i", "ask", "you", "to"},
 	{"i", "would", "like", "you", "to"}, {"i", "would", "like", "to"}, {"i", "want", "you", "to"}, {"i", "want", "to"}, {"i", "need", "you", "to"}, {"i", "need", "to"},
-	{"we", "need", "to"}, {"we", "want", "to"}, {"we", "should"}, {"you", "should"}, {"you", "can"}, {"you", "could"}, {"let", "us"}, {"go", "ahead", "and"}, {"make", "sure", "to"}, {"make", "sure", "you"},
+	{"we", "need", "to"}, {"we", "want", "to"}, {"we", "should"}, {"you", "should"}, {"let", "us"}, {"go", "ahead", "and"}, {"make", "sure", "to"}, {"make", "sure", "you"},
 	{"be", "so", "kind", "as", "to"}, {"be", "so", "kind", "and"}, {"would", "you", "mind"}, {"do", "you", "mind"}, {"i", "would", "love", "to"}, {"i", "have", "to"}, {"we", "have", "to"}, {"i", "was", "hoping", "you", "could"},
 	{"while", "you", "are", "at", "it"}, {"after", "that"}, {"once", "that", "is", "done"}, {"when", "that", "is", "done"}, {"i", "think", "we", "should"}, {"it", "would", "be", "great", "if", "you", "could"}, {"it", "would", "be", "nice", "if", "you", "could"},
 	{"your", "task", "is", "to"}, {"your", "job", "is", "to"}, {"feel", "free", "to"}, {"please", "do"}, {"for", "me"}, {"if", "you", "can"}, {"if", "possible"}, {"in", "addition"}, {"as", "well"}, {"one", "more", "thing"}, {"by", "the", "way"}, {"do", "me", "a", "favor", "and"},

@@ -267,7 +267,11 @@ func (r *run) units(src string, cs []*clause) []*unit {
 		}
 		if last != nil && r.belongs(last, c) {
 			last.extras = append(last.extras, c)
-			last.c.mens = append(last.c.mens, c.mens...)
+			for _, m := range c.mens {
+				if m.kind != mUnknown {
+					last.c.mens = append(last.c.mens, m)
+				}
+			}
 			continue
 		}
 		if c.neg { // "don't delete x": nothing to do, but x is what is spoken of, and stays
@@ -404,6 +408,12 @@ func (r *run) belongs(u *unit, c *clause) bool {
 	if t.resource == "experiments" && (first == "focus" || first == "concentrate" || c.low(c.start) == "score" && t.action != "evaluate" || c.low(c.start) == "mutate" || c.hasSeq("stop", "early") || first == "stop" && c.has("when", "once", "if", "as") || first == "evaluate" || first == "refill" || first == "compare" || first == "fill" || first == "let" && c.has("compete")) {
 		return true
 	}
+	if t.resource == "experiments" && t.action == "evolve" && slices.Contains([]string{"evolve", "breed", "grow", "make", "clone"}, first) {
+		return true
+	}
+	if t.resource == "experiments" && t.action == "promote" && (c.noun("variant") || c.has("variants", "others", "rest")) {
+		return true
+	}
 	if t.kind == "secret" && (c.has("value") && t.slot("value") != nil && c.has("is", "=") || c.hasSeq("keep", "it", "as") || c.hasSeq("save", "it", "as") || c.hasSeq("store", "it", "as")) {
 		return true
 	}
@@ -500,6 +510,16 @@ func (u *unit) explained() bool {
 		return false
 	}
 	unknown, t := 0, u.rd.t
+	if t.slot("promptTemplate") != nil && t.action == "create" && u.rd.score > 3 { // what the webhook is to do is text
+		return true
+	}
+	if t.destroys() {
+		for n := range u.c.nouns { // "delete web-1's automations" is not "delete web-1"
+			if !t.nouns[n] {
+				return false
+			}
+		}
+	}
 	for _, m := range u.c.mens {
 		switch {
 		case m.kind != mUnknown && m.kind != mPair:

@@ -29,10 +29,10 @@ type ref struct {
 	fresh bool   // new, more, another: something that is not there yet
 	// indefinite is set behind "a", for new things, and for a bare number of things.
 	indefinite bool
-	conds []cond
-	minus []*ref // except these
-	more  []*ref // and these
-	i, j  int
+	conds      []cond
+	minus      []*ref // except these
+	more       []*ref // and these
+	i, j       int
 }
 
 // cond restricts a selection.
@@ -333,7 +333,7 @@ loop:
 				k += used
 				continue
 			}
-			if kind, n := p.kindNoun(k); n > 0 && !p.nounElsewhere(k, n, f) {
+			if kind, n := p.kindNoun(k); n > 0 && !p.verbish(k) && !(k == i && p.owned(k) && !p.namedAfter(k+n, f)) {
 				f.kind, f.noun = kind, low
 				head = true
 				k += n
@@ -441,13 +441,14 @@ func (p *refParser) kindNoun(k int) (string, int) {
 	return "", 0
 }
 
-// nounElsewhere keeps a kind's noun out where it is part of a compound that means something else: "health check",
-// "key pair", or a verb ("box it").
-func (p *refParser) nounElsewhere(k, n int, f *ref) bool {
-	if p.verbish(k) {
-		return true
-	}
-	return false
+// owned tells whether the noun at k is a part of something: "its token", "web-1's secrets".
+func (p *refParser) owned(k int) bool {
+	return k > 0 && (p.toks[k-1].Poss || p.toks[k-1].Is("its", "their"))
+}
+
+func (p *refParser) namedAfter(k int, f *ref) bool {
+	_, n := p.name(k, f)
+	return n > 0
 }
 
 // verbish tells whether a word that could be a noun stands where a verb does: "schedule a check", "test it".

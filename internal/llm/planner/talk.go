@@ -227,6 +227,9 @@ func composed(u *unit) func(*run, *unit) {
 	if u.rd.t != nil && u.rd.t.Name == "automations_create" && u.rd.head && u.rd.verb.v.words[0] == "schedule" {
 		return (*run).createAutomation
 	}
+	if u.makesWebhook() {
+		return (*run).createWebhook
+	}
 	check := c.has("health", "digest", "overview", "summary", "status") && (c.noun("fleet", "instance") || c.has("check", "digest") || len(c.plainWords()) <= 3) && len(c.of(mPath, mCode, mURL)) == 0
 	if check && !slices.ContainsFunc(c.refs(""), func(f *ref) bool { return len(f.named)+len(f.unknown) > 0 }) && (u.rd.t == nil || u.rd.t.reads() || u.rd.t.action == "test" || u.rd.t.action == "exec" || u.rd.t.action == "run") {
 		return (*run).overview

@@ -48,7 +48,7 @@ func clock(toks []Token, i int, loose bool) (c Clock, used int) {
 		if at(k) == "past" {
 			k++
 		}
-		if h, n := Int(toks, k); n > 0 && h >= 0 && h < 24 {
+		if h, n := Int(toks, k); n > 0 && h >= 0 && h < 24 && at(k) != "a" && at(k) != "an" {
 			return dayPart(toks, k+n, Clock{h, 30, h > 12 || h == 0}, k+n-i)
 		}
 		return c, 0
