@@ -385,11 +385,11 @@ func (j *judge) sealed(generation int) *Sealed {
 	return out
 }
 
-// opened counts the variants that were scored on the sealed split.
+// opened counts the variants that were scored on the sealed split, apart from the baseline.
 func (j *judge) opened() int {
 	seen := map[string]bool{}
 	for _, v := range j.variants {
-		if j.evals[evalKey{v.Digest, spec.Sealed}] != nil {
+		if v.Digest != j.baseline && j.evals[evalKey{v.Digest, spec.Sealed}] != nil {
 			seen[v.Digest] = true
 		}
 	}

@@ -1,8 +1,11 @@
 package experiment_test
 
 import (
+	"cmp"
+	"fmt"
 	"io/fs"
-	"strings"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -41,14 +44,54 @@ func show(t *testing.T, b experiment.Leaderboard) {
 		return *f
 	}
 	for _, w := range b.Leaderboard {
-		held := ""
-		if w.HeldOut != nil {
-			held = "sealed " + strings.TrimSpace(strings.Repeat(" ", 1))
-		}
-		t.Logf("%d %-26s %-14s %.4f (%.3f..%.3f) delta %.3f (%.3f..%.3f) %-6s %-9s %v cpu %d ms, fin %v held %v %s %v", w.Rank, w.Name, w.Strategy, number(w.Score),
-			number(w.Low), number(w.High), number(w.Delta), number(w.DeltaLow), number(w.DeltaHigh), w.VersusBest, w.Origin, w.Parents, w.Cost.CPUMs, w.Finalist, w.HeldOut, held, w.Rationale)
+		t.Logf("%d %-26s %-14s %.4f (%.3f..%.3f) delta %.3f (%.3f..%.3f) %-6s %-9s %v cpu %d ms, fin %v held %v: %s", w.Rank, w.Name, w.Strategy, number(w.Score),
+			number(w.Low), number(w.High), number(w.Delta), number(w.DeltaLow), number(w.DeltaHigh), w.VersusBest, w.Origin, w.Parents, w.Cost.CPUMs, w.Finalist, w.HeldOut, w.Rationale)
 	}
 	for _, n := range b.Notes {
 		t.Log(n)
+	}
+}
+
+// Over many seeds, the best of generation 2 is seldom worse on the sealed year than that of generation 1. Run it with
+// YARDMASTER_SEEDS=10 to see each of them.
+func TestSecondGenerationOnSealedCases(t *testing.T) {
+	seeds, err := strconv.Atoi(cmp.Or(os.Getenv("YARDMASTER_SEEDS"), "1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	better, worse := 0, 0
+	for seed := int64(1); seed <= int64(seeds); seed++ {
+		y := newYard(t, map[string]fs.FS{"aqi-predictor": bundled()})
+		e := y.create(experiment.CreateIn{Skill: "aqi-predictor", Seed: &seed})
+		y.scored(e.ID)
+		if _, err := y.Evolve(y.ctx, experiment.EvolveIn{ID: e.ID, Focus: "the ensemble approach"}); err != nil {
+			t.Fatal(err)
+		}
+		y.scored(e.ID)
+		b := y.board(e.ID, 0)
+		best := b.Leaderboard[0]
+		line := fmt.Sprintf("seed %d: %s (%s)", seed, best.Name, best.Strategy)
+		for _, g := range y.get(e.ID).Generations[1].Variants {
+			var members []string
+			for _, m := range g.Members {
+				members = append(members, m.Strategy)
+			}
+			line += fmt.Sprintf(" | %s %v", g.Strategy, members)
+		}
+		if s := b.Sealed; s != nil && s.Before != nil {
+			line += fmt.Sprintf(": sealed %.3f, versus generation 1 %+.3f (%.3f to %.3f): %s", s.Score, s.Before.Delta, *s.Before.Low, *s.Before.High, s.Before.Verdict)
+			if s.Before.Verdict == experiment.Better {
+				better++
+			}
+			if s.Before.Verdict == experiment.Worse {
+				worse++
+			}
+		}
+		t.Log(line)
+		y.close()
+	}
+	t.Logf("better on the sealed year, beyond the interval: %d of %d; worse: %d", better, seeds, worse)
+	if worse > 0 {
+		t.Errorf("the second generation is worse in %d of %d", worse, seeds)
 	}
 }

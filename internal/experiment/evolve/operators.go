@@ -58,14 +58,14 @@ func (p *planner) enlarge(src *draw.Source, g *Genome, count int) bool {
 		for _, st := range p.Spec.Plain() {
 			switch {
 			case slices.ContainsFunc(g.Members, func(m spec.Member) bool { return m.Strategy == st.Name }):
-			case p.Tried[st.Name]:
+			case p.tried[st.Name]:
 				tried = append(tried, st)
 			default:
 				fresh = append(fresh, st)
 			}
 		}
 		pool := fresh
-		if len(pool) == 0 || len(tried) > 0 && src.Float() < 0.15 {
+		if len(pool) == 0 || len(tried) > 0 && src.Float() < 0.05 {
 			pool = tried
 		}
 		if len(pool) == 0 {
@@ -84,7 +84,7 @@ func (p *planner) switched(src *draw.Source, wanted string) (Child, bool) {
 	for _, st := range p.Spec.Plain() {
 		switch {
 		case st.Name == parent.Strategy || wanted != "" && st.Name != wanted:
-		case p.Tried[st.Name]:
+		case p.tried[st.Name]:
 			others = append(others, st)
 		default:
 			fresh = append(fresh, st)
@@ -174,12 +174,9 @@ func (g Genome) asMembers() []spec.Member {
 	return []spec.Member{{Strategy: g.Strategy, Params: g.Params}}
 }
 
-// ensemble combines the parents. The first tries combine just them; later ones add strategies that the parents lack,
-// leave members out, and vary how the members are combined.
+// ensemble combines the parents with strategies that they lack: members that err alike add nothing. Late tries combine just
+// the parents.
 func (p *planner) ensemble(src *draw.Source, try int) (Child, bool) {
-	if try == 0 && len(p.Parents) > 1 {
-		return p.join(src, 0)
-	}
 	st := p.Spec.Ensemble()
 	if st == nil {
 		return Child{}, false
@@ -187,24 +184,24 @@ func (p *planner) ensemble(src *draw.Source, try int) (Child, bool) {
 	g := Genome{Strategy: st.Name, Params: st.Defaults()}
 	var names []string
 	for i, parent := range p.Parents {
-		if i > 0 && src.Float() < 0.25 { // sometimes without one
+		if i > 0 && src.Float() < 0.4 { // often without one, never without the best
 			continue
 		}
 		names = append(names, parent.Name)
 		g.Members = append(g.Members, parent.asMembers()...)
 	}
-	g.Members = pick(src, distinct(g.Members), st.Members.Max-1)
+	g.Members = pick(src, distinct(g.Members), max(1, st.Members.Max-2))
 	room := st.Members.Max - len(g.Members)
-	count := max(min(1+src.Intn(2), room), st.Members.Min-len(g.Members))
+	count := max(min(2, room), st.Members.Min-len(g.Members))
 	had := len(g.Members)
-	if !p.enlarge(src, &g, count) && try < attempts/2 {
+	if !p.enlarge(src, &g, count) && len(g.Members) < 2 {
 		return Child{}, false
 	}
 	added := make([]string, 0, count)
 	for _, m := range g.Members[had:] {
 		added = append(added, m.Strategy)
 	}
-	if src.Float() < 0.5 {
+	if try > 0 && src.Float() < 0.5 {
 		g.Params = mutateParams(src, st, g.Params)
 	}
 	g = g.sorted()

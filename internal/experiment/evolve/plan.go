@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -62,13 +63,17 @@ const attempts = 64
 type planner struct {
 	Request
 	plan  Plan
-	taken map[string]bool
+	taken map[string]bool // Known, and what was planned
+	tried map[string]bool // Tried, and what was planned
 }
 
 func (r Request) planner() *planner {
-	p := &planner{Request: r, taken: map[string]bool{}}
-	for d := range r.Known {
-		p.taken[d] = true
+	p := &planner{Request: r, taken: maps.Clone(r.Known), tried: maps.Clone(r.Tried)}
+	if p.taken == nil {
+		p.taken = map[string]bool{}
+	}
+	if p.tried == nil {
+		p.tried = map[string]bool{}
 	}
 	return p
 }
@@ -76,6 +81,10 @@ func (r Request) planner() *planner {
 func (p *planner) add(c Child) {
 	p.plan.Children = append(p.plan.Children, c)
 	p.taken[c.Genome.Digest()] = true
+	p.tried[c.Genome.Strategy] = true
+	for _, m := range c.Genome.Members { // the next child tries others
+		p.tried[m.Strategy] = true
+	}
 }
 
 // fits tells whether a genome is allowed and new.
