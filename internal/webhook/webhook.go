@@ -2,7 +2,7 @@
 //
 // A call that is accepted is stored as a delivery, in one transaction with the job that carries it out, before it is
 // answered. Deliveries of a webhook are said to the Operator one after another, in the order of their arrival, in the
-// webhook's own chat and under a message id made of the delivery's id: what is tried again is said once.
+// webhook's own chat, with the delivery's id as the idempotency key: what is tried again is said once.
 //
 // The template is the request, with the rights of the person who wrote it. The payload is somebody else's text: it is put
 // in as a marked block of data (see fill) that asks for nothing, whatever it says.
@@ -48,7 +48,7 @@ const (
 // Talker is the Operator, as webhooks see it.
 type Talker interface {
 	// Say sends text to a chat of the actor's account, made when it is not there, and answers the turn that answers it.
-	// The same messageID is said once.
+	// Without a messageID it MUST be said once under the idempotency key in ctx, whatever else was said since.
 	Say(ctx context.Context, chatID, messageID, title, text string) (turnID string, err error)
 	// Await waits for the end of a turn and answers why it failed, or "".
 	Await(ctx context.Context, turnID string) (failure string, err error)
@@ -140,7 +140,7 @@ func (s *Service) run(ctx context.Context, j job.Job) error {
 		if err != nil || d.ID == "" {
 			return err
 		}
-		if err := s.deliver(ctx, j, d, w); err != nil {
+		if last, err := s.deliver(ctx, j, d, w); err != nil || last {
 			return err
 		}
 	}
@@ -166,44 +166,53 @@ func (s *Service) next(ctx context.Context, j job.Job) (d deliveryRow, w row, er
 	return d, w, err
 }
 
-// deliver says a delivery once, waits for its turn and stores how it ended. An error means that it is tried again.
-func (s *Service) deliver(ctx context.Context, j job.Job, d deliveryRow, w row) error {
+// deliver says a delivery once, waits for its turn and stores how it ended. When no other is open, it completes the job as
+// well, and last is set. An error means that it is tried again.
+func (s *Service) deliver(ctx context.Context, j job.Job, d deliveryRow, w row) (last bool, err error) {
 	scopes, err := d.rights()
 	if err != nil {
-		return err
+		return false, err
 	}
 	ctx = op.WithActor(ctx, op.Actor{Account: d.Account, Surface: op.SurfaceWebhook, Scopes: scopes})
-	failure, turn := "", d.TurnID
-	if turn == "" {
-		turn, err = s.talk.Say(ctx, w.ChatID, "msg_"+d.ID, w.Name, fill(d.Template, d.Payload))
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case err != nil && passes(err) && d.Attempts+1 < maxAttempts:
-			return err
-		case err != nil:
-			failure = errs.Public(err).Error()
-		default:
-			if err := s.db.Update(ctx, func(tx *db.Tx) error { return setTurn(tx, d, turn) }); err != nil {
-				return err
-			}
+	failure := ""
+	if d.TurnID == "" {
+		if failure, err = s.say(ctx, &d, w); err != nil {
+			return false, err
 		}
 	}
 	if failure == "" {
-		failure, err = s.talk.Await(ctx, turn)
+		failure, err = s.talk.Await(ctx, d.TurnID)
 		switch {
 		case errs.Is(err, errs.NotFound):
 			failure = "Its chat was deleted before the turn had ended."
 		case err != nil:
-			return err
+			return false, err
 		}
 	}
-	return s.db.Update(context.WithoutCancel(ctx), func(tx *db.Tx) error {
-		if err := s.jobs.Check(tx, j); err != nil {
+	err = s.db.Update(context.WithoutCancel(ctx), func(tx *db.Tx) error {
+		if err := s.finish(tx, d, failure); err != nil {
 			return err
 		}
-		return s.finish(tx, d, failure)
+		open, err := countOpen(tx, d.Account, d.Webhook)
+		if last = open == 0; err != nil || !last {
+			return errors.Join(err, s.jobs.Check(tx, j))
+		}
+		return s.jobs.Complete(tx, j)
 	})
+	return last, err
+}
+
+// say says a delivery and notes its turn. It answers why it can't be said, ever; an error means that it may be later.
+func (s *Service) say(ctx context.Context, d *deliveryRow, w row) (failure string, err error) {
+	turn, err := s.talk.Say(op.WithIdempotencyKey(ctx, d.ID), w.ChatID, "", w.Name, fill(d.Template, d.Payload))
+	switch {
+	case err == nil:
+		d.TurnID = turn
+		return "", s.db.Update(ctx, func(tx *db.Tx) error { return setTurn(tx, *d, turn) })
+	case ctx.Err() != nil || passes(err) && d.Attempts+1 < maxAttempts:
+		return "", err
+	}
+	return errs.Public(err).Error(), nil
 }
 
 // passes tells whether an error of Say may go away by itself: a defect, or a chat with too many messages waiting.
