@@ -65,6 +65,11 @@ func (r *run) createExperiment(u *unit) {
 	for _, m := range c.of(mNew) {
 		args["name"] = m.names[0]
 	}
+	for _, f := range append(c.refs("experiment"), c.refs("variant")...) {
+		if len(f.unknown) == 1 {
+			args["name"] = f.unknown[0]
+		}
+	}
 	r.experimentOptions(u, args)
 	if t.slot("variants") != nil && args["variants"] == nil {
 		args["variants"] = 5

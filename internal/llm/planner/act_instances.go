@@ -175,6 +175,12 @@ func (r *run) bareNames(c *clause) []string {
 	for i, t := range c.toks {
 		start := -1
 		switch {
+		case i == c.start && i+1 < len(c.toks) && c.baseVerb(i):
+			for _, h := range c.verbs {
+				if _, n := p.rangeEnd(tokText(c.toks, h.j), h.j+1); h.i == i && n > 0 {
+					start = h.j
+				}
+			}
 		case t.Is(":") || t.Is("-") && i > 0 && !c.used[i]:
 			start = i + 1
 		default:
@@ -201,6 +207,13 @@ func (r *run) bareNames(c *clause) []string {
 		out = append(out, names...)
 	}
 	return out
+}
+
+func tokText(toks []lang.Token, k int) string {
+	if k < len(toks) {
+		return toks[k].Text
+	}
+	return ""
 }
 
 // labelsIn collects the labels that a clause gives: pairs, and conditions of a noun phrase ("boxes labelled env=staging").
@@ -367,7 +380,7 @@ func (r *run) updateInstance(u *unit) {
 			labels[key] = nil
 		}
 	}
-	if name == "" && len(labels) == 0 {
+	if name == "" && len(labels) == 0 && u.rd.verb != nil && !c.noun("label", "tag") && (slices.Contains([]string{"rename", "call", "name", "should"}, u.rd.verb.v.words[0]) || c.noun("name")) {
 		name = r.newNameFor(u)
 	}
 	if name == "" && len(labels) == 0 {
@@ -480,7 +493,7 @@ func (r *run) labelWords(u *unit) (key, val string, ok bool) {
 		switch {
 		case r.isLabelKey(word(i - 1)):
 			key = word(i - 1)
-		case word(i+1) != "" && !lang.Filler(c.low(i+1)) && len(r.byName(word(i+1))) == 0:
+		case word(i+1) != "" && !c.toks[i+1].Is("to", "is", "as", "the", "a", "it", "them", "all", "and", "with") && !slices.Contains(prepositions, c.low(i+1)) && len(r.byName(word(i+1))) == 0:
 			key = word(i + 1)
 		case i >= 2 && !lang.Filler(c.low(i-1)) && len(r.byName(word(i-1))) == 0 && !c.toks[i-1].Poss:
 			key = word(i - 1)

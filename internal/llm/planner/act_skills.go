@@ -79,6 +79,13 @@ func (r *run) skillTargets(u *unit) ([]*entity, bool) {
 		}
 		out = append(out, got.es...)
 	}
+	for _, f := range u.c.refs("") { // "an experiment with aqi-predictor"
+		for _, cd := range f.conds {
+			if cd.what == "skill" && cd.ent != nil && len(out) == 0 && u.rd.t.action == "create" {
+				out = append(out, cd.ent)
+			}
+		}
+	}
 	if len(out) > 0 {
 		return out, true
 	}

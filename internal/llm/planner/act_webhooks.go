@@ -177,7 +177,7 @@ func (r *run) updateWebhook(u *unit) {
 	switch {
 	case hasText:
 		args["promptTemplate"] = text
-	case slices.Contains([]string{"rotate", "regenerate", "renew", "refresh"}, first), c.noun("token", "url") && slices.Contains([]string{"change", "replace", "update", "set"}, first):
+	case slices.Contains([]string{"rotate", "regenerate", "renew", "refresh", "issue"}, first), c.noun("token", "url") && (first == "give" || first == "needs"), c.noun("token", "url") && slices.Contains([]string{"change", "replace", "update", "set"}, first):
 		args["regenerateToken"] = true
 	case slices.Contains([]string{"disable", "pause", "deactivate", "suspend", "mute", "stop"}, first), strings.Contains(verb, "off"):
 		args["enabled"] = false

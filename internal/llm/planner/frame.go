@@ -30,7 +30,7 @@ func (c *clause) question() bool {
 		return true
 	}
 	if !slices.Contains(auxWords, first) {
-		return false
+		return c.ask && !c.baseVerb(c.start) && c.start < len(c.toks) && !slices.Contains(pseudoVerbs, first)
 	}
 	if c.ask {
 		return true
@@ -125,6 +125,9 @@ func (r *run) verbFits(c *clause, h *verbHit) bool {
 	if declarative(h.v) && len(h.v.words) > 1 || declarative(h.v) && h.v.words[0] != "do" && h.v.words[0] != "has" && h.v.words[0] != "have" {
 		return true
 	}
+	if r.nominal(c, h) {
+		return true
+	}
 	if c.low(h.i) != h.v.words[0] {
 		return false
 	}
@@ -134,11 +137,41 @@ func (r *run) verbFits(c *clause, h *verbHit) bool {
 				return false
 			}
 		}
+		if c.toks[k].Is("you", "he", "she", "they", "somebody", "someone", "nobody") {
+			return false
+		}
 		if c.toks[k].Is("is", "was", "were", "are", "said", "did", "had", "has") && !slices.ContainsFunc(c.verbs, func(o verbHit) bool { return o.i == c.start }) {
 			return false
 		}
 	}
 	return true
+}
+
+// lightVerbs carry a noun that is the real verb: "give api-1 a reboot", "make two copies of x".
+var lightVerbs = []string{"make", "do", "give", "take", "perform", "create", "get", "have", "need", "needs", "want", "wants", "requires"}
+
+// nominal tells whether a verb stands as a noun or participle that carries the request: "web-1 should be restarted",
+// "I want everything stopped", "give api-1 a reboot", "make two copies of db-1".
+func (r *run) nominal(c *clause, h *verbHit) bool {
+	if h.i < 1 || len(h.at) > 1 {
+		return false
+	}
+	before := c.low(h.i - 1)
+	participle := c.low(h.i) != h.v.words[0]
+	will := slices.ContainsFunc(c.toks[:h.i], func(t lang.Token) bool { return t.Is("should", "must", "needs", "need", "want", "wants", "like", "to") })
+	switch {
+	case c.has("not", "never"):
+		return false
+	case participle && before == "be" && will:
+		return true
+	case participle && will && c.used[h.i-1] && slices.ContainsFunc(c.toks[:h.i], func(t lang.Token) bool { return t.Is("want", "need", "like") }):
+		return true
+	}
+	_, counted := lang.Int(c.toks, h.i-1)
+	if before == "a" || before == "an" || counted > 0 || before == "another" {
+		return slices.ContainsFunc(c.toks[:h.i], func(t lang.Token) bool { return slices.Contains(lightVerbs, t.Low) }) && !slices.Contains(lightVerbs, h.v.words[0])
+	}
+	return false
 }
 
 // score weighs a tool against what the clause holds.
@@ -149,7 +182,7 @@ func (r *run) score(c *clause, t *tool, h *verbHit) reading {
 		rd.score = 2 + 0.7*float64(len(h.at)-1)
 		if rd.head {
 			rd.score++
-		} else if h.i > 1 && c.toks[h.i-1].Is("a", "an") && c.toks[h.i-2].Is("needs", "need", "wants", "requires") { // "web-1 needs a restart"
+		} else if r.nominal(c, h) {
 			rd.score += 2
 		}
 	}
@@ -234,7 +267,11 @@ func (r *run) evidence(c *clause, t *tool, h *verbHit, filled map[string]bool) f
 			w -= 1.5
 		}
 	}
-	if t.action == "create" && !aspect && len(c.of(mNew)) == 0 && !slices.ContainsFunc(sortedKeys(c.nouns), func(n string) bool { return t.nouns[n] }) && !(t.resource == "automations" && h != nil && h.v.words[0] == "schedule") {
+	ranged := t.action == "create" && t.kind == "instance" && len(r.bareNames(c)) > 1
+	if ranged {
+		w += 2
+	}
+	if t.action == "create" && !ranged && !aspect && len(c.of(mNew)) == 0 && !slices.ContainsFunc(sortedKeys(c.nouns), func(n string) bool { return t.nouns[n] }) && !(t.resource == "automations" && h != nil && h.v.words[0] == "schedule") {
 		w -= 2
 	}
 	if t.action == "update" && filled["name"] && len(c.of(mNew)) > 0 {
@@ -261,6 +298,9 @@ func (r *run) evidence(c *clause, t *tool, h *verbHit, filled map[string]bool) f
 	}
 	if t.action != "create" && r.lx.listable(t) && r.listed[t.kind] && len(r.world.all(t.kind)) == 0 {
 		w -= 0.3
+	}
+	if r.lx.listable(t) && !r.listed[t.kind] {
+		w -= 0.6
 	}
 	if len(c.refs("")) == 0 && t.kind != "" && r.focusKind(func(string) bool { return true }) == t.kind {
 		w += 0.4
@@ -452,6 +492,9 @@ func (r *run) weighRef(c *clause, t *tool, f *ref, variants bool, filled map[str
 	}
 	if t.action == "create" && f.all && len(kinds) == 0 {
 		return -2
+	}
+	if f.indefinite && t.reads() && len(f.unknown) > 0 {
+		return 0
 	}
 	if f.indefinite && !t.reads() && len(f.named) == 0 {
 		return -1.5

@@ -59,6 +59,16 @@ func (r *run) inquire(u *unit) bool {
 		}
 		return true
 	}
+	if sk := r.namedIn(c, "skill"); len(sk) > 0 && c.has("works", "work", "working", "functional") && r.lx.tools["skills_test"] != nil && !r.guarded {
+		u.rd.t = r.lx.tools["skills_test"]
+		r.testSkill(u)
+		return true
+	}
+	if (c.low(s) == "who" || c.low(s) == "what" || c.low(s) == "which") && len(r.looseConds(c, "instance")) > 0 && len(c.nouns) == 0 && r.lx.tools["instances_list"] != nil {
+		u.rd.t = r.lx.tools["instances_list"]
+		r.listing(u)
+		return true
+	}
 	if r.askBoard(u) {
 		return true
 	}

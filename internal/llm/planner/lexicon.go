@@ -115,6 +115,14 @@ var base = map[string][]string{
 	"wait": {"wait for"}, "cancel": {"cancel", "abort"}, "clone": {"clone", "copy", "duplicate"},
 }
 
+// idioms holds statements of will that people use for an operation.
+var idioms = map[string][]string{
+	"instances_delete": {"clear out", "do away with"},
+	"config_update":    {"should have", "needs", "gets", "may have", "can have", "must have", "should get", "may use", "may access", "can access"},
+	"secrets_update":   {"should be global", "must be global", "should not be global", "should no longer be global", "is no longer global"},
+	"webhooks_update":  {"give * a new", "needs a new", "issue a new"},
+}
+
 func newLexicon(tools []llm.Tool) *lexicon {
 	lx := &lexicon{tools: map[string]*tool{}, verbs: map[string][]*verb{}, nouns: map[string][]*tool{}, kinds: map[string]string{},
 		words: map[string]bool{}, plural: map[string]string{}}
@@ -129,7 +137,7 @@ func newLexicon(tools []llm.Tool) *lexicon {
 				s.ref = "instance"
 			}
 		}
-		phrases := append(slices.Clone(t.Verbs), base[t.action]...)
+		phrases := append(append(slices.Clone(t.Verbs), base[t.action]...), idioms[t.Name]...)
 		if len(t.Verbs) == 0 {
 			phrases = append(phrases, strings.ReplaceAll(t.action, "_", " "))
 		}

@@ -61,7 +61,7 @@ func (r *run) read(c *clause) {
 			c.nouns[n] = append(c.nouns[n], i)
 		}
 	}
-	p := &refParser{r: r, toks: c.toks, stop: len(c.toks)}
+	p := &refParser{r: r, toks: c.toks, stop: len(c.toks), asking: c.question(), wanting: c.has("want", "need", "like") && !c.question()}
 	for _, h := range c.verbs {
 		p.giving = p.giving || h.i == c.start && slices.ContainsFunc(h.v.tools, func(t *tool) bool { return t.has(slotPairs) != nil }) && !slices.ContainsFunc(h.v.tools, (*tool).destroys)
 	}
@@ -228,7 +228,7 @@ func newName(c *clause, p *refParser, i int) (mention, bool) {
 		if i > 0 && c.toks[i-1].Is("whose") {
 			return mention{}, false
 		}
-	case t.Is("name", "names") && i > 0 && c.toks[i-1].Is("the", "with", "under") && k < len(c.toks) && c.toks[k].Kind != lang.Punct && !c.toks[k].Is("of", "to", "is"):
+	case t.Is("name", "names") && i > 0 && c.toks[i-1].Is("the", "with", "under", "new") && k < len(c.toks) && c.toks[k].Kind != lang.Punct && !c.toks[k].Is("of", "to", "is"):
 	case t.Is("prefix", "prefixed") && k < len(c.toks):
 		for slices.Contains([]string{"with", "of", "is", "=", ":", "them"}, c.low(k)) {
 			k++

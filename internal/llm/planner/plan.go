@@ -194,7 +194,7 @@ func (r *run) needs(cs []*clause) []string {
 	for _, c := range cs {
 		var said, nouns []string
 		for i := range c.toks {
-			if n, used := r.lx.nounAt(c.toks, i); used > 0 && r.lx.kinds[n] != "" {
+			if n, used := r.lx.nounAt(c.toks, i); used > 0 && r.lx.kinds[n] != "" && !(i == c.start && len(r.lx.verbAt(c.toks, i)) > 0) {
 				said, nouns = append(said, r.lx.kinds[n]), append(nouns, n)
 			}
 		}
@@ -513,9 +513,12 @@ func (u *unit) explained() bool {
 	if t.slot("promptTemplate") != nil && t.action == "create" && u.rd.score > 3 { // what the webhook is to do is text
 		return true
 	}
+	if t.slot("regenerateToken") != nil && u.c.noun("token", "url") && u.rd.score > 4 {
+		return true
+	}
 	if t.destroys() {
-		for n := range u.c.nouns { // "delete web-1's automations" is not "delete web-1"
-			if !t.nouns[n] {
+		for n, at := range u.c.nouns { // "delete web-1's automations" is not "delete web-1"
+			if !t.nouns[n] && slices.ContainsFunc(at, func(i int) bool { return !u.c.used[i] }) {
 				return false
 			}
 		}
@@ -548,8 +551,10 @@ func (u *unit) explained() bool {
 	loose := u.rd.loose + max(0, unknown-max(0, room))
 	words := len(u.c.plainWords())
 	switch {
-	case loose == 0:
+	case loose == 0 && u.rd.t.reads():
 		return u.rd.score > -0.5
+	case loose == 0:
+		return u.rd.score > 0.8
 	case u.rd.t.destroys():
 		return false
 	case u.rd.t.reads():
@@ -568,6 +573,9 @@ func (r *run) act(u *unit) {
 		if r.inquire(u) {
 			return
 		}
+	} else if u.rd.t != nil && u.rd.t.reads() && r.wantsValue(c) {
+		r.out.fail("I can't show secret values: they are never shown again once stored, not even to me.")
+		return
 	}
 	if r.notNow(u) {
 		return

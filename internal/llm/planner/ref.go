@@ -129,6 +129,9 @@ type refParser struct {
 	stop int // no phrase reaches beyond
 	// giving is set when the clause's verb may give labels, so that an unknown pair is no condition.
 	giving bool
+	asking bool // the clause is a question
+	// wanting is set for a statement of will, where a state behind the noun is what is wanted.
+	wanting bool
 }
 
 func (p *refParser) low(i int) string {

@@ -53,6 +53,9 @@ func (p *refParser) exclusion(f *ref) int {
 	default:
 		return 0
 	}
+	if p.low(k) == "on" || p.low(k) == "in" || p.low(k) == "from" {
+		k++
+	}
 	g := p.one(k)
 	if g == nil {
 		if start < k && k < p.stop && p.toks[k].Wordy() && p.low(start) != "without" && p.low(start) != "not" && len(p.r.lx.verbAt(p.toks[:p.stop], k)) == 0 && !lang.Filler(p.low(k)) {
@@ -88,6 +91,9 @@ func (p *refParser) exclusion(f *ref) int {
 func (p *refParser) relative(f *ref) int {
 	k, not := f.j, false
 	who := false
+	if p.wanting && !slices.Contains([]string{"that", "which", "who"}, p.low(k)) && statuses[p.low(k)] != "" {
+		return 0 // "I want everything stopped"
+	}
 	if f.pron != "" && !slices.Contains([]string{"that", "which", "who"}, p.low(k)) {
 		return 0
 	}
@@ -156,6 +162,9 @@ func (p *refParser) relative(f *ref) int {
 			return k - f.j
 		}
 	case slices.Contains([]string{"use", "uses", "using", "have", "has", "having", "with", "run", "runs", "running", "without", "need", "needs", "got", "lack", "lacks", "carrying"}, low):
+		if !who && !p.asking && slices.Contains([]string{"use", "uses", "have", "has", "need", "needs", "run", "runs", "got", "lack", "lacks"}, low) {
+			return 0 // the main verb of a statement, not a description
+		}
 		neg := not || low == "without" || low == "lack" || low == "lacks"
 		m := k + 1
 		for slices.Contains([]string{"the", "access", "to", "skill", "secret", "a", "an"}, p.low(m)) {

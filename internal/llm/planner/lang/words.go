@@ -25,7 +25,7 @@ little bit quick quickly asap soon later afterwards afterward next last first fi
 called named name titled known together separately respectively namely following below above follows
 hope possible able get got getting going gonna keep keeps kept seems seem look looks looking think thinks mean means meant
 use using used uses way ways thing things stuff kind sort type number total amount
-mate buddy friend dude folks guys sir team dear morning evening afternoon day regards best bye goodbye
+mate buddy friend dude folks guys sir dear morning evening afternoon day regards best bye goodbye
 good great nice cool fine perfect awesome right true ever never mind just case time times please
 tell show give let know see say said saying says ask asked wonder wondering curious question
 don't doesn't didn't isn't aren't wasn't haven't hasn't won't shan't cannot can't per se also besides needs requires except excluding barring apart aside minus save
