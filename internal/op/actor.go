@@ -27,6 +27,8 @@ type Actor struct {
 	ChatID string
 	TurnID string
 	CallID string
+	// Remote is the network address that the request came from, without its port; "" when it came from inside.
+	Remote string
 }
 
 // May tells whether the actor has a scope.

@@ -182,7 +182,7 @@ func (p *Operation) check() error {
 
 // decode checks raw against the input's schema and reads it. A body given with WithBody stands for the raw field.
 func (p *Operation) decode(ctx context.Context, raw json.RawMessage) (any, error) {
-	body, hasBody := ctx.Value(bodyKey{}).([]byte)
+	body, hasBody := Body(ctx)
 	hasBody = hasBody && p.RawIn != ""
 	given := ""
 	if hasBody {

@@ -30,3 +30,9 @@ type bodyKey struct{}
 func WithBody(ctx context.Context, body []byte) context.Context {
 	return context.WithValue(ctx, bodyKey{}, body)
 }
+
+// Body answers the bytes that were given with WithBody.
+func Body(ctx context.Context) (body []byte, given bool) {
+	body, given = ctx.Value(bodyKey{}).([]byte)
+	return body, given
+}
