@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"yardmaster/internal/audit"
 	"yardmaster/internal/auth"
 	"yardmaster/internal/automation"
 	"yardmaster/internal/catalog"
@@ -100,7 +101,7 @@ func Open(ctx context.Context, cfg config.Config, o Options) (_ *App, err error)
 		return nil, err
 	}
 	a.onClose(d.Close)
-	events, jobs, effects := event.New(d), job.New(d, a.log, true), ledger.New(d)
+	events, jobs := event.New(d), job.New(d, a.log, true)
 
 	s := &a.Services
 	s.Auth = auth.New(d)
@@ -113,6 +114,13 @@ func Open(ctx context.Context, cfg config.Config, o Options) (_ *App, err error)
 	if err := a.instances(ctx, d, events, o); err != nil {
 		return nil, err
 	}
+	s.Audit = audit.New(d, audit.Options{Scrub: s.Secrets.Scrub})
+	if n, err := s.Audit.Recover(ctx); err != nil {
+		return nil, err
+	} else if n > 0 {
+		a.log.Warn("writes were broken off by the end of an earlier run; the audit log has them as unknown", "writes", n)
+	}
+	effects := ledger.New(d, s.Audit)
 	a.Registry = op.NewRegistry(effects.Middleware())
 	if err := a.talk(d, events, jobs, o); err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ package catalog
 import (
 	"strings"
 
+	"yardmaster/internal/audit"
 	"yardmaster/internal/auth"
 	"yardmaster/internal/automation"
 	"yardmaster/internal/chat"
@@ -22,6 +23,7 @@ import (
 // command line does; only a program that carries them out fills it.
 type Services struct {
 	Auth        *auth.Service
+	Audit       *audit.Log
 	Fleet       *fleet.Service
 	Skills      *skill.Service
 	Secrets     *secret.Service
@@ -36,7 +38,7 @@ func Operations(s Services) []*op.Operation {
 	var out []*op.Operation
 	for _, ops := range [][]*op.Operation{
 		instancesOperations(s), filesOperations(s), configOperations(s), skillsOperations(s), secretsOperations(s), experimentsOperations(s),
-		automationsOperations(s), webhooksOperations(s), chatsOperations(s), turnsOperations(s), keysOperations(s), accountOperations(s),
+		automationsOperations(s), webhooksOperations(s), chatsOperations(s), turnsOperations(s), keysOperations(s), auditOperations(s), accountOperations(s),
 	} {
 		out = append(out, ops...)
 	}

@@ -13,8 +13,9 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// migrate brings the schema up to date. The files are numbered by owner: 10 events and jobs, 20 auth, 30 fleet, 40 skill,
-// 50 secret, 60 chat, 70 automation, 80 experiment, 90 ledger; later changes count on within their decade's hundreds.
+// migrate brings the schema up to date. The files are numbered by owner: 10 events and jobs, 20 auth, 25 audit, 30 fleet,
+// 40 skill, 50 secret, 60 chat, 70 automation, 80 experiment, 90 ledger; later changes count on within their decade's
+// hundreds.
 func migrate(ctx context.Context, conn *sql.DB) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {

@@ -3,6 +3,9 @@
 // Before an operation that writes is carried out under an idempotency key, its intention is stored; afterwards its outcome
 // is. Whoever asks for the same effect again gets the first outcome. When the process died in between, the outcome can't
 // be known: that is said, and the effect is not repeated.
+//
+// It is also the door to the audit log: each write that is carried out, under a key or not, is recorded there, and under a
+// key in the same transactions as its intention and its outcome.
 package ledger
 
 import (
@@ -15,6 +18,7 @@ import (
 	"net/http"
 	"time"
 
+	"yardmaster/internal/audit"
 	"yardmaster/internal/db"
 	"yardmaster/internal/errs"
 	"yardmaster/internal/id"
@@ -33,11 +37,14 @@ const (
 // Ledger stores intentions and outcomes.
 type Ledger struct {
 	db    *db.DB
+	audit *audit.Log
 	owner string
 }
 
-// New makes the ledger of this process.
-func New(d *db.DB) *Ledger { return &Ledger{db: d, owner: id.New("proc")} }
+// New makes the ledger of this process, which records writes in log.
+func New(d *db.DB, log *audit.Log) *Ledger {
+	return &Ledger{db: d, audit: log, owner: id.New("proc")}
+}
 
 type row struct {
 	Op     string `db:"op"`
@@ -51,28 +58,42 @@ type row struct {
 func (l *Ledger) Middleware() op.Middleware {
 	return func(next op.Handler) op.Handler {
 		return func(ctx context.Context, c *op.Call) (any, error) {
-			key := op.IdempotencyKey(ctx)
-			if key == "" || c.Op.Effect == op.Read {
+			if c.Op.Effect == op.Read {
 				return next(ctx, c)
 			}
-			before, err := l.intend(ctx, c, key)
+			key := op.IdempotencyKey(ctx)
+			if key == "" {
+				return l.audit.Do(ctx, c, next)
+			}
+			record := l.audit.Describe(ctx, c)
+			before, err := l.intend(ctx, c, key, record)
 			if err != nil {
 				return nil, err
 			}
 			if before != nil {
 				return l.again(c, *before)
 			}
-			out, callErr := next(ctx, c)
-			if err := l.close(ctx, c, key, out, callErr); err != nil && callErr == nil {
-				return nil, err
-			}
-			return out, callErr
+			return l.carryOut(ctx, c, key, record, next)
 		}
 	}
 }
 
+var errPanic = errors.New("panic")
+
+// carryOut makes the call and stores its outcome, which is an internal failure when the call panics.
+func (l *Ledger) carryOut(ctx context.Context, c *op.Call, key string, record *audit.Record, next op.Handler) (out any, callErr error) {
+	callErr = errPanic // until the call comes back
+	defer func() {
+		if err := l.close(ctx, c, key, record, out, callErr); err != nil && callErr == nil {
+			out, callErr = nil, err
+		}
+	}()
+	out, callErr = next(ctx, c)
+	return out, callErr
+}
+
 // intend stores the intention; when there is one already it answers that.
-func (l *Ledger) intend(ctx context.Context, c *op.Call, key string) (*row, error) {
+func (l *Ledger) intend(ctx context.Context, c *op.Call, key string, record *audit.Record) (*row, error) {
 	if len(key) > 255 {
 		return nil, errs.New(errs.Invalid, "The idempotency key has %d characters; at most 255 are allowed.", len(key))
 	}
@@ -81,8 +102,11 @@ func (l *Ledger) intend(ctx context.Context, c *op.Call, key string) (*row, erro
 		n, err := tx.Exec(`INSERT INTO effects (account, key, op, input, state, owner, result, created_at, finished_at)
 			VALUES (?, ?, ?, ?, ?, ?, '', ?, 0) ON CONFLICT (account, key) DO NOTHING`,
 			c.Actor.Account, key, c.Op.Name, digest(c), intended, l.owner, db.Millis(time.Now()))
-		if err != nil || n > 0 {
+		if err != nil {
 			return err
+		}
+		if n > 0 {
+			return l.audit.Begin(tx, record)
 		}
 		before = new(row)
 		return tx.Get(before, `SELECT op, input, state, owner, result FROM effects WHERE account = ? AND key = ?`, c.Actor.Account, key)
@@ -131,14 +155,15 @@ func (l *Ledger) again(c *op.Call, r row) (any, error) {
 		"It is unknown whether %s happened: the server stopped while it was at it. Look at the present state before it is asked for again.", c.Op.Name)}
 }
 
-func (l *Ledger) close(ctx context.Context, c *op.Call, key string, out any, callErr error) error {
+func (l *Ledger) close(ctx context.Context, c *op.Call, key string, record *audit.Record, out any, callErr error) error {
+	l.audit.Ended(ctx, record, out, callErr)
 	state, result := done, ""
 	switch {
 	case callErr != nil:
 		var e *errs.Error
 		if !errors.As(callErr, &e) || e.Code == errs.Internal || ctx.Err() != nil {
 			// Nothing certain is known about a failure of ours or a broken-off call; the key may be used to try again.
-			return l.forget(ctx, c, key)
+			return l.forget(ctx, c, key, record)
 		}
 		raw, err := json.Marshal(outcome{e.Code, e.Detail, e.Fields, e.HTTPStatus})
 		if err != nil {
@@ -155,7 +180,10 @@ func (l *Ledger) close(ctx context.Context, c *op.Call, key string, out any, cal
 	err := l.db.Update(context.WithoutCancel(ctx), func(tx *db.Tx) error {
 		_, err := tx.Exec(`UPDATE effects SET state = ?, result = ?, finished_at = ? WHERE account = ? AND key = ? AND owner = ?`,
 			state, result, db.Millis(time.Now()), c.Actor.Account, key, l.owner)
-		return err
+		if err != nil {
+			return err
+		}
+		return l.audit.End(tx, record)
 	})
 	if err != nil {
 		return fmt.Errorf("ledger: %w", err)
@@ -163,10 +191,13 @@ func (l *Ledger) close(ctx context.Context, c *op.Call, key string, out any, cal
 	return nil
 }
 
-func (l *Ledger) forget(ctx context.Context, c *op.Call, key string) error {
+func (l *Ledger) forget(ctx context.Context, c *op.Call, key string, record *audit.Record) error {
 	return l.db.Update(context.WithoutCancel(ctx), func(tx *db.Tx) error {
 		_, err := tx.Exec(`DELETE FROM effects WHERE account = ? AND key = ? AND owner = ? AND state = ?`, c.Actor.Account, key, l.owner, intended)
-		return err
+		if err != nil {
+			return err
+		}
+		return l.audit.End(tx, record)
 	})
 }
 

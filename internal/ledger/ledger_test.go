@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"yardmaster/internal/audit"
 	"yardmaster/internal/db"
 	"yardmaster/internal/errs"
 	"yardmaster/internal/ledger"
@@ -31,7 +32,7 @@ type world struct {
 
 func (w *world) registry(t *testing.T) *op.Registry {
 	t.Helper()
-	r := op.NewRegistry(ledger.New(w.db).Middleware())
+	r := op.NewRegistry(ledger.New(w.db, audit.New(w.db, audit.Options{})).Middleware())
 	err := r.Add(op.New(op.Op{Name: "things.create", Route: "POST /api/things", Doc: "Make.", Scope: "things:write", Effect: op.Write},
 		func(_ context.Context, _ in) (out, error) {
 			w.calls++
