@@ -190,7 +190,10 @@ var scenarios = map[string]scenario{
 		after: listed("lines"),
 	},
 	"files.list": {
-		input: func(w *world) obj { return obj{"id": w.file("shelf/a.txt", "1"), "path": "shelf"} },
+		input: func(w *world) obj {
+			shelf := w.name("shelf")
+			return obj{"id": w.file(shelf+"/a.txt", "1"), "path": shelf}
+		},
 		after: want("entries.0.name", "a.txt", "entries.0.size", 1),
 	},
 	"files.read": {
