@@ -44,37 +44,41 @@ const (
 // start stands before the first entry of a chain.
 var start = strings.Repeat("0", 2*sha256.Size)
 
-// Entry is one write. Its fields are declared in the order of their JSON names, which the chain's hashes rely on; a field
-// that is added later MUST be left out of the JSON while it is empty.
+// Entry is one write. A field that is added later MUST be left out of the JSON while it is empty, or the hashes of older
+// entries change.
 type Entry struct {
-	Account    string          `json:"accountId"`
 	At         time.Time       `json:"at"` // when it began
-	CallID     string          `json:"callId,omitempty"`
+	Operation  string          `json:"operation"`
+	Resources  []string        `json:"resources,omitempty"` // ids and names of what it was about, as given and as made
+	Outcome    Outcome         `json:"outcome"`
+	Surface    string          `json:"surface"`
+	Remote     string          `json:"remote,omitempty"`
+	User       string          `json:"userId,omitempty"`
+	KeyID      string          `json:"keyId,omitempty"`
 	ChatID     string          `json:"chatId,omitempty"`
+	TurnID     string          `json:"turnId,omitempty"`
+	CallID     string          `json:"callId,omitempty"`
+	Input      json.RawMessage `json:"input"` // secrets masked, long values cut
 	Code       errs.Code       `json:"code,omitempty"`
 	Detail     string          `json:"detail,omitempty"`
 	DurationMs int64           `json:"durationMs"`
-	Input      json.RawMessage `json:"input"` // secrets masked, long values cut
-	KeyID      string          `json:"keyId,omitempty"`
-	Operation  string          `json:"operation"`
-	Outcome    Outcome         `json:"outcome"`
-	Remote     string          `json:"remote,omitempty"`
-	Resources  []string        `json:"resources,omitempty"` // ids and names of what it was about, as given and as made
+	Account    string          `json:"accountId"`
 	Seq        int64           `json:"seq"`
-	Surface    string          `json:"surface"`
-	TurnID     string          `json:"turnId,omitempty"`
-	User       string          `json:"userId,omitempty"`
 }
 
 // canonical is the text that is hashed.
 func (e Entry) canonical() ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(e); err != nil {
+	raw, err := json.Marshal(e)
+	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	var v map[string]any
+	if err := dec.Decode(&v); err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	return encode(v), nil
 }
 
 // link is the hash of an entry behind another.

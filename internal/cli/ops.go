@@ -75,10 +75,25 @@ func (m *program) operationCommand(p *op.Operation, verb string) *cobra.Command 
 				_, err = cmd.OutOrStdout().Write(body)
 				return err
 			}
-			return m.show(cmd.OutOrStdout(), body)
+			if err := m.show(cmd.OutOrStdout(), body); err != nil {
+				return err
+			}
+			return negative(p, body)
 		})
 	}
 	return cmd
+}
+
+// negative makes the answer of a check that found something wrong a failure of its command, for scripts that ask.
+func negative(p *op.Operation, body []byte) error {
+	var answer struct {
+		OK      *bool  `json:"ok"`
+		Problem string `json:"problem"`
+	}
+	if json.Unmarshal(body, &answer) != nil || answer.OK == nil || *answer.OK {
+		return nil
+	}
+	return fmt.Errorf("%s is not ok: %s", p.Name, answer.Problem)
 }
 
 // flagName is how a field is spelled on the command line: memoryMb becomes memory-mb.

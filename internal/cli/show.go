@@ -12,8 +12,8 @@ import (
 )
 
 // columnOrder puts what people look for first; other columns follow by name, in tables only with --wide.
-var columnOrder = []string{"rank", "number", "name", "title", "variant", "instance", "status", "ok", "type", "kind", "enabled", "strategy", "score", "low", "high", "versusBest", "size", "path",
-	"time", "stream", "text", "schedule", "slot", "cause", "nextRunAt", "version", "labels", "skills", "grants", "isGlobal", "prefix", "scopes", "description", "detail", "id"}
+var columnOrder = []string{"rank", "number", "at", "operation", "resources", "outcome", "name", "title", "variant", "instance", "status", "ok", "type", "kind", "enabled", "strategy", "score", "low", "high", "versusBest", "size", "path",
+	"time", "stream", "text", "surface", "remote", "keyId", "schedule", "slot", "cause", "nextRunAt", "version", "labels", "skills", "grants", "isGlobal", "prefix", "scopes", "description", "detail", "id"}
 
 // show prints an answer: a table for a list of objects, lines for an object, or the JSON itself with --json.
 func (m *program) show(w io.Writer, raw []byte) error {
