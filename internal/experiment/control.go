@@ -27,7 +27,7 @@ func (s *Service) Cancel(ctx context.Context, in RefIn) (CancelOut, error) {
 	}
 	var st *state
 	err = s.db.Update(ctx, func(tx *db.Tx) error {
-		if st, err = s.read(tx, acct, in.ID); err != nil {
+		if st, err = sketch(tx, acct, in.ID); err != nil {
 			return err
 		}
 		switch st.Status {
@@ -48,7 +48,7 @@ func (s *Service) Cancel(ctx context.Context, in RefIn) (CancelOut, error) {
 	}
 	wait(ctx, s.interrupt(st.ID))
 	err = s.db.Update(ctx, func(tx *db.Tx) error {
-		if st, err = s.read(tx, acct, st.ID); err != nil {
+		if st, err = sketch(tx, acct, st.ID); err != nil {
 			return err
 		}
 		if st.Status != Cancelling {
@@ -58,7 +58,7 @@ func (s *Service) Cancel(ctx context.Context, in RefIn) (CancelOut, error) {
 		if err := s.cancelled(tx, st); err != nil {
 			return err
 		}
-		st, err = s.read(tx, acct, st.ID)
+		st, err = sketch(tx, acct, st.ID)
 		return err
 	})
 	return CancelOut{Experiment: st.view()}, err
@@ -106,7 +106,7 @@ func (s *Service) Delete(ctx context.Context, in RefIn) (OKOut, error) {
 	}
 	var st *state
 	err = s.db.Update(ctx, func(tx *db.Tx) error {
-		if st, err = s.read(tx, acct, in.ID); err != nil {
+		if st, err = sketch(tx, acct, in.ID); err != nil {
 			return err
 		}
 		if st.Status != Deleting {
@@ -128,7 +128,7 @@ func (s *Service) Delete(ctx context.Context, in RefIn) (OKOut, error) {
 	limit, cancel := context.WithTimeout(ctx, stopWait)
 	defer cancel()
 	err = s.watch(limit, func() (bool, error) {
-		_, err := s.state(ctx, st.ID)
+		_, err := s.sketch(ctx, st.ID)
 		if errs.Is(err, errs.NotFound) {
 			return true, nil
 		}
@@ -164,7 +164,7 @@ func (s *Service) deleteJob(ctx context.Context, j job.Job) error {
 	ctx = asSystem(ctx, j.Account)
 	ctx, done := s.hold(ctx, in.ID)
 	defer done()
-	st, err := s.state(ctx, in.ID)
+	st, err := s.sketch(ctx, in.ID)
 	if errs.Is(err, errs.NotFound) {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -82,9 +83,9 @@ func (s *Service) choose(r *row, in CreateIn) (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
-	su, ok := l.spec.Suite(in.Suite + strings.Repeat(in.Cases, boolInt(in.Suite == "")))
+	su, ok := l.spec.Suite(cmp.Or(in.Suite, in.Cases))
 	if !ok {
-		return plan{}, errs.BadField("suite", "%s has no suite %q; it has %s", r.SkillName, in.Suite+in.Cases, list(l.spec.SuiteNames()))
+		return plan{}, errs.BadField("suite", "%s has no suite %q; it has %s", r.SkillName, cmp.Or(in.Suite, in.Cases), list(l.spec.SuiteNames()))
 	}
 	m, ok := su.MetricNamed(in.Metric)
 	if !ok {
@@ -113,13 +114,6 @@ func (s *Service) choose(r *row, in CreateIn) (plan, error) {
 	return plan{l, su, m}, nil
 }
 
-func boolInt(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
 // begin stores a new experiment with its planned first generation, before anything of it runs.
 func (s *Service) begin(ctx context.Context, r row, first evolve.Plan, focus evolve.Focus) (ExperimentOut, error) {
 	notes := first.Notes
@@ -138,7 +132,7 @@ func (s *Service) begin(ctx context.Context, r row, first evolve.Plan, focus evo
 			return err
 		}
 		var err error
-		st, err = s.read(tx, r.Account, r.ID)
+		st, err = outline(tx, r)
 		return err
 	})
 	if err != nil {

@@ -216,7 +216,7 @@ func (r *runner) prepare(ctx context.Context, t task, data *suite.Data) (string,
 func (r *runner) ready(ctx context.Context, vid string, order int) (variantRow, error) {
 	r.making.Lock()
 	defer r.making.Unlock()
-	st, err := r.state(ctx, r.st.ID)
+	st, err := r.sketch(ctx, r.st.ID)
 	if err != nil {
 		return variantRow{}, err
 	}

@@ -108,11 +108,20 @@ func (s *Service) read(tx *db.Tx, account, ref string) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	evals, err := evaluations(tx, account, r.ID)
+	evals, err := evaluations(tx, r.Account, r.ID)
 	for i := range evals {
 		st.evals[evalKey{evals[i].Digest, evals[i].Split}] = &evals[i]
 	}
 	return st, err
+}
+
+// sketch is read without the evaluations, which are most of what is stored.
+func sketch(tx *db.Tx, account, ref string) (*state, error) {
+	r, err := find(tx, account, ref)
+	if err != nil {
+		return nil, err
+	}
+	return outline(tx, r)
 }
 
 // outline is the state of an experiment without its evaluations.
@@ -134,6 +143,19 @@ func (s *Service) state(ctx context.Context, ref string) (*state, error) {
 	var st *state
 	err = s.db.View(ctx, func(tx *db.Tx) error {
 		st, err = s.read(tx, acct, ref)
+		return err
+	})
+	return st, err
+}
+
+// sketch reads an experiment of the actor's account without its evaluations.
+func (s *Service) sketch(ctx context.Context, ref string) (st *state, err error) {
+	acct, err := account(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = s.db.View(ctx, func(tx *db.Tx) (err error) {
+		st, err = sketch(tx, acct, ref)
 		return err
 	})
 	return st, err

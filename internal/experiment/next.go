@@ -225,7 +225,7 @@ func (s *Service) extend(ctx context.Context, ref string, make func(st *state, p
 	var notes []string
 	generation := st.Generation
 	err = s.db.Update(ctx, func(tx *db.Tx) error {
-		now, err := s.read(tx, st.Account, st.ID)
+		now, err := sketch(tx, st.Account, st.ID)
 		if err != nil {
 			return err
 		}
@@ -235,7 +235,7 @@ func (s *Service) extend(ctx context.Context, ref string, make func(st *state, p
 		if err := s.storeNext(tx, now, planned, g); err != nil {
 			return err
 		}
-		st, err = s.read(tx, st.Account, st.ID)
+		st, err = sketch(tx, st.Account, st.ID)
 		return err
 	})
 	if err != nil {
@@ -308,7 +308,7 @@ func (s *Service) Ensemble(ctx context.Context, in EnsembleIn) (ExperimentOut, e
 func (s *Service) resume(ctx context.Context, before *state, change func(tx *db.Tx, now *state) error) (*state, error) {
 	var out *state
 	err := s.db.Update(ctx, func(tx *db.Tx) error {
-		now, err := s.read(tx, before.Account, before.ID)
+		now, err := sketch(tx, before.Account, before.ID)
 		if err != nil {
 			return err
 		}
@@ -333,7 +333,7 @@ func (s *Service) resume(ctx context.Context, before *state, change func(tx *db.
 		if err := s.enqueue(tx, now.row); err != nil {
 			return err
 		}
-		out, err = s.read(tx, before.Account, before.ID)
+		out, err = sketch(tx, before.Account, before.ID)
 		return err
 	})
 	return out, err

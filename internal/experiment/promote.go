@@ -87,7 +87,6 @@ func (s *Service) Promote(ctx context.Context, in PromoteIn) (PromoteOut, error)
 		}
 		row.Instance, row.Given = given.ID, true
 	}
-	notes := newJudge(st, p).promotionNotes(v)
 	err = s.db.Update(ctx, func(tx *db.Tx) error {
 		before, err := promotions(tx, st.Account, st.Skill)
 		if err != nil {
@@ -104,7 +103,7 @@ func (s *Service) Promote(ctx context.Context, in PromoteIn) (PromoteOut, error)
 		if err := insertPromotion(tx, row); err != nil {
 			return err
 		}
-		if err := decide(tx, st.row, "promote", v.Generation, v.ID, actorOf(ctx), map[string]any{"notes": notes}); err != nil {
+		if err := decide(tx, st.row, "promote", v.Generation, v.ID, actorOf(ctx), map[string]any{"evidence": newJudge(st, p).promotionNotes(v)}); err != nil {
 			return err
 		}
 		if err := s.tell(tx, st.row, "experiment.promoting", Progress{Stage: promoting, Variant: v.Name, Text: v.Name + " goes into production."}); err != nil {
@@ -116,7 +115,12 @@ func (s *Service) Promote(ctx context.Context, in PromoteIn) (PromoteOut, error)
 		return PromoteOut{}, err
 	}
 	out, err := s.awaitPromotion(ctx, row.ID, st.ID)
-	out.Notes = notes
+	if err != nil {
+		return out, err
+	}
+	if st, err = s.state(ctx, st.ID); err == nil { // with what the sealed cases said meanwhile
+		out.Notes = newJudge(st, p).promotionNotes(v)
+	}
 	return out, err
 }
 
@@ -195,7 +199,7 @@ func (j *judge) promotionNotes(v *variantRow) []string {
 	case c != nil && j.baseline != v.Digest:
 		out = append(out, fmt.Sprintf("On the sealed cases, which nothing was chosen by, it is %s.", compared(c)))
 	case c == nil && !j.plan.suite.Sealed.IsZero():
-		out = append(out, "It was never scored on the sealed cases, because it was not the best of its generation.")
+		out = append(out, "It could not be scored on the sealed cases.")
 	}
 	return out
 }
@@ -288,6 +292,9 @@ func (s *Service) carryPromotion(ctx context.Context, j job.Job, st *state, p pr
 	if v == nil {
 		return errs.New(errs.NotFound, "The variant is gone.")
 	}
+	if err := s.unseal(ctx, j, st, v); err != nil {
+		return err
+	}
 	instance, err := s.productionInstance(ctx, st, p)
 	if err != nil {
 		return err
@@ -311,6 +318,29 @@ func (s *Service) carryPromotion(ctx context.Context, j job.Job, st *state, p pr
 		p.Status = active
 		return "experiment.promoted", v.Name + " is in production."
 	})
+}
+
+// unseal scores a variant that goes into production on the sealed cases, if it was not yet. What goes wrong with that is
+// no reason not to do what was asked for.
+func (s *Service) unseal(ctx context.Context, j job.Job, st *state, v *variantRow) error {
+	if st.evals[evalKey{v.Digest, spec.Sealed}] != nil {
+		return nil
+	}
+	p, err := s.plan(st.row)
+	if err != nil || p.suite.Sealed.IsZero() {
+		return err
+	}
+	run, done := s.hold(ctx, st.ID)
+	defer done()
+	r := &runner{Service: s, job: j, plan: p, st: st, purse: newPurse(st, p.spec.Run)}
+	err = r.evaluate(run, task{v.ID, v.genome, v.Digest, spec.Sealed}, 1)
+	if ctx.Err() != nil || errors.Is(err, errDied) || errors.Is(err, job.ErrFenced) {
+		return err
+	}
+	if err != nil {
+		s.log.Warn("a promoted variant could not be scored on the sealed cases", "experiment", st.ID, "variant", v.Name, "error", err)
+	}
+	return nil
 }
 
 // productionInstance answers the instance that a promotion goes to: the given one, that of the promotion before, or a new

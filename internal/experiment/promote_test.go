@@ -58,7 +58,7 @@ func TestPromoteAndRollBack(t *testing.T) {
 	if err != nil || out.Production != "toy-production" || y.inProduction("toy-production") != "mean" || out.Experiment.Production != "toy-v2" {
 		t.Fatalf("%+v, %v", out, err)
 	}
-	if text := strings.Join(out.Notes, " "); !strings.Contains(text, "toy-v2 is not the best variant; that is toy-v3.") || !strings.Contains(text, "never scored on the sealed cases") {
+	if text := strings.Join(out.Notes, " "); !strings.Contains(text, "toy-v2 is not the best variant; that is toy-v3.") || !strings.Contains(text, "On the sealed cases") {
 		t.Errorf("%q", text)
 	}
 	back, err := y.Rollback(y.ctx, experiment.RefIn{ID: e.ID})

@@ -119,7 +119,7 @@ func (s *Service) Wait(ctx context.Context, in WaitIn) (WaitOut, error) {
 	if in.TimeoutSeconds <= 0 {
 		in.TimeoutSeconds = 300
 	}
-	st, err := s.state(ctx, in.ID)
+	st, err := s.sketch(ctx, in.ID)
 	if err != nil {
 		return WaitOut{}, err
 	}
@@ -127,12 +127,12 @@ func (s *Service) Wait(ctx context.Context, in WaitIn) (WaitOut, error) {
 	if err != nil {
 		return WaitOut{}, err
 	}
-	if st, err = s.state(ctx, st.ID); err != nil { // not older than the last event
+	if st, err = s.sketch(ctx, st.ID); err != nil { // not older than the last event
 		return WaitOut{}, err
 	}
 	limit, cancel := context.WithTimeout(ctx, time.Duration(in.TimeoutSeconds)*time.Second)
 	defer cancel()
-	if resting(st.Status) {
+	if resting(st.Status) || st.Status == Deleting {
 		cancel()
 	}
 	for e, err := range s.events.Follow(limit, st.Account, st.ID, after) {
@@ -143,10 +143,10 @@ func (s *Service) Wait(ctx context.Context, in WaitIn) (WaitOut, error) {
 		if !ends[e.Type] {
 			continue
 		}
-		if st, err = s.state(ctx, st.ID); err != nil {
+		if st, err = s.sketch(ctx, st.ID); err != nil {
 			return WaitOut{}, err
 		}
-		if resting(st.Status) {
+		if resting(st.Status) || st.Status == Deleting {
 			break
 		}
 	}
@@ -184,6 +184,6 @@ func (s *Service) last(ctx context.Context, st *state) (int64, error) {
 }
 
 // ends are the events after which an experiment may be at rest.
-var ends = map[string]bool{"experiment.scored": true, "experiment.failed": true, "experiment.cancelled": true}
+var ends = map[string]bool{"experiment.scored": true, "experiment.failed": true, "experiment.cancelled": true, "experiment.deleting": true}
 
 func resting(status string) bool { return !strings.HasSuffix(status, "ing") }

@@ -131,13 +131,14 @@ func (s *Service) interrupt(eid string) <-chan struct{} {
 	return closed
 }
 
-// change alters an experiment in one transaction with the events of the change, while the job is still this process's.
+// change alters an experiment in one transaction with the events of the change, while the job is still this process's. The
+// state comes without evaluations.
 func (s *Service) change(ctx context.Context, j job.Job, eid string, fn func(tx *db.Tx, st *state) error) error {
 	return s.db.Update(ctx, func(tx *db.Tx) error {
 		if err := s.jobs.Check(tx, j); err != nil {
 			return err
 		}
-		st, err := s.read(tx, j.Account, eid)
+		st, err := sketch(tx, j.Account, eid)
 		if err != nil {
 			return err
 		}
