@@ -21,10 +21,24 @@ type unit struct {
 	src    string
 }
 
+// Bounds of what is read as a request: tokens in all, and tokens outside literal text.
+const (
+	maxTokens = 6000
+	maxWords  = 1200
+)
+
+func (r *run) tooLong() {
+	r.out.fail("That is too long for me to read as a request, so nothing was done. Say in a few sentences what should happen; long text belongs in a file.")
+}
+
 // plan reads the message and does what it asks for, as far as the results so far allow.
 func (r *run) plan() {
 	src := r.now.user
 	raw := lang.Tokenize(src)
+	if len(raw) > maxTokens {
+		r.tooLong()
+		return
+	}
 	mended := r.lx.repair(raw, func(i int) bool {
 		return i > 0 && raw[i-1].Is("called", "named", "name", "=", "prefix") || raw[i].Poss || i > 0 && raw[i-1].Is(".") && raw[i].Start == raw[i-1].End
 	})
@@ -39,6 +53,10 @@ func (r *run) plan() {
 		return
 	}
 	toks := r.preface(src, raw)
+	if len(toks) > maxWords {
+		r.tooLong()
+		return
+	}
 	cs := r.clauses(toks)
 	for _, c := range cs {
 		for i := range raw {
@@ -578,6 +596,10 @@ func (r *run) act(u *unit) {
 		return
 	}
 	if r.notNow(u) {
+		return
+	}
+	if c.doubtful && u.rd.t != nil && !u.rd.t.reads() {
+		r.out.fail("I can't check the condition in “%s”, so nothing was done for it. Conditions that I can check are states, such as “only if it is stopped”.", shorten(c.text(u.src), 120))
 		return
 	}
 	if h := composed(u); h != nil {
