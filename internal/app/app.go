@@ -139,7 +139,7 @@ func Open(ctx context.Context, cfg config.Config, o Options) (_ *App, err error)
 		a.log.Warn("old outcomes could not be removed", "error", err)
 	}
 	a.handler = server.New(server.Config{
-		Registry: a.Registry, Auth: s.Auth, Chats: chats{s.Chats}, Logs: a.followLog, Events: a.followEvents(events),
+		Registry: a.Registry, Auth: auth.NewLimiter(s.Auth, auth.Limits{Key: cfg.RateLimit, Account: cfg.AccountLimit}), Chats: chats{s.Chats}, Logs: a.followLog, Events: a.followEvents(events),
 		Version: o.Version, Log: a.log,
 		Mounts:     map[string]http.Handler{webhook.TriggerPattern: s.Webhooks.Handler(server.WriteProblem)},
 		BodyLimits: map[string]int64{"skills.create": 16 << 20, "skills.update": 16 << 20}, // larger ones are imported from a source

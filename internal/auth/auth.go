@@ -33,7 +33,8 @@ var (
 
 // Service is the keeper of accounts and keys.
 type Service struct {
-	db *db.DB
+	db  *db.DB
+	now func() time.Time
 
 	mu    sync.RWMutex
 	known map[string]entry // hash → actor, of keys seen by this process
@@ -43,14 +44,18 @@ type entry struct {
 	actor   op.Actor
 	expires time.Time
 	read    time.Time
+	used    time.Time // as the table has it
 }
 
 // fresh is how long a key is trusted without a look at the table, which is how late another process's revocation may
 // be noticed. A revocation through this process is noticed at once.
 const fresh = 5 * time.Second
 
+// noteUse is how often at most the use of a key is written down.
+const noteUse = time.Minute
+
 // New makes the service.
-func New(d *db.DB) *Service { return &Service{db: d, known: map[string]entry{}} }
+func New(d *db.DB) *Service { return &Service{db: d, now: time.Now, known: map[string]entry{}} }
 
 func hash(key string) string {
 	sum := sha256.Sum256([]byte(key))
@@ -128,7 +133,7 @@ func (s *Service) Authenticate(ctx context.Context, key string) (op.Actor, error
 	if !strings.HasPrefix(key, Prefix) {
 		return op.Actor{}, bad
 	}
-	h, now := hash(key), time.Now()
+	h, now := hash(key), s.now()
 	s.mu.RLock()
 	e, ok := s.known[h]
 	s.mu.RUnlock()
@@ -143,7 +148,26 @@ func (s *Service) Authenticate(ctx context.Context, key string) (op.Actor, error
 	if !e.expires.IsZero() && now.After(e.expires) {
 		return op.Actor{}, errs.New(errs.Unauthenticated, "This API key expired on %s.", e.expires.Format(time.RFC3339))
 	}
+	if now.Sub(e.used) >= noteUse {
+		s.noteUse(ctx, h, now)
+	}
 	return e.actor, nil
+}
+
+// noteUse writes down that a key is used. Of those who notice at the same time that it is due, one does it. When it can't
+// be done, it is due again once the key is read anew: no request fails for it.
+func (s *Service) noteUse(ctx context.Context, h string, now time.Time) {
+	s.mu.Lock()
+	e, ok := s.known[h]
+	due := ok && now.Sub(e.used) >= noteUse
+	if due {
+		e.used = now
+		s.known[h] = e
+	}
+	s.mu.Unlock()
+	if due {
+		_ = s.db.Update(ctx, func(tx *db.Tx) error { return setUsed(tx, h, now) })
+	}
 }
 
 func (s *Service) read(ctx context.Context, h string, now time.Time) (entry, error) {
@@ -162,7 +186,7 @@ func (s *Service) read(ctx context.Context, h string, now time.Time) (entry, err
 	}
 	e := entry{
 		actor:   op.Actor{Account: r.Account, User: r.User, KeyID: r.ID, Surface: op.SurfaceREST, Scopes: strings.Fields(r.Scopes)},
-		expires: db.Time(r.ExpiresAt), read: now,
+		expires: db.Time(r.ExpiresAt), read: now, used: db.Time(r.UsedAt),
 	}
 	if len(s.known) > 10_000 {
 		clear(s.known)

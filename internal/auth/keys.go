@@ -18,6 +18,8 @@ type Key struct {
 	Scopes    []string   `json:"scopes"`
 	CreatedAt time.Time  `json:"createdAt"`
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+	// LastUsedAt is when it was last used, to the minute; nil when it never was.
+	LastUsedAt *time.Time `json:"lastUsedAt,omitempty"`
 }
 
 // ListKeysIn is the input of ListKeys.
@@ -72,7 +74,7 @@ func (s *Service) CreateKey(ctx context.Context, in CreateKeyIn) (CreateKeyOut, 
 			return CreateKeyOut{}, errs.New(errs.Forbidden, "A key can't give the right %s to another, because it does not have it.", sc)
 		}
 	}
-	if !in.ExpiresAt.IsZero() && !in.ExpiresAt.After(time.Now()) {
+	if !in.ExpiresAt.IsZero() && !in.ExpiresAt.After(s.now()) {
 		return CreateKeyOut{}, errs.BadField("expiresAt", "must be in the future")
 	}
 	key := newKey()

@@ -25,7 +25,7 @@ func auditOperations(s Services) []*op.Operation {
 			Nouns: words("audit log, audit trail, audit, audit chain"),
 			Examples: []string{
 				"verify the audit log",
-				"has anybody tampered with the audit log?",
+				"is the audit log intact?",
 			},
 		}, s.Audit.Verify),
 	}

@@ -27,6 +27,8 @@ type Config struct {
 	Driver       string `flag:"driver" help:"how instances are run" default:"native"`
 	LogLevel     string `flag:"log-level" help:"debug, info, warn or error" default:"info"`
 	MaxInstances int    `flag:"max-instances" help:"most instances of an account" default:"1000"`
+	RateLimit    int    `flag:"rate-limit" help:"most requests a second of one API key, twice as many at once; 0 for no limit" default:"100"`
+	AccountLimit int    `flag:"account-rate-limit" help:"most requests a second of all keys of an account, twice as many at once; 0 for no limit" default:"400"`
 	ImportFrom   string `flag:"import-from" help:"folders of this machine that skills may be imported from, separated by colons" default:"/"`
 	BootstrapKey string `flag:"bootstrap-key" secret:"true" help:"the first API key, ck_live_…; made and printed once when empty"`
 	MasterKey    string `flag:"master-key" secret:"true" help:"the key that seals secrets, 64 hex digits; a file in the data folder when empty"`

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // Code is a reason from the closed set of the HTTP contract.
@@ -100,7 +101,9 @@ type Error struct {
 	HTTPStatus int
 	// Unknown marks an effect of which it can't be known whether it happened. It MUST NOT be repeated unseen.
 	Unknown bool
-	cause   error
+	// RetryAfter is when it makes sense to ask again, from now on; 0 when that is not known.
+	RetryAfter time.Duration
+	cause      error
 }
 
 // Error implements error.

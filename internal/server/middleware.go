@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"regexp"
 	"runtime/debug"
@@ -155,8 +156,17 @@ func (s *Server) authenticate(r *http.Request) (context.Context, error) {
 	if err != nil {
 		return nil, err
 	}
-	actor.Surface = op.SurfaceREST
+	actor.Surface, actor.Remote = op.SurfaceREST, remote(r)
 	return op.WithActor(r.Context(), actor), nil
+}
+
+// remote is the address that a request came from. What it says of itself in headers is not believed.
+func remote(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
 }
 
 // authorise is authenticate for what is not an operation: it checks the scope as well.

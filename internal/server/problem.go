@@ -44,20 +44,24 @@ func problemOf(err error) Problem {
 func WriteProblem(w http.ResponseWriter, err error) {
 	p := problemOf(err)
 	p.RequestID = w.Header().Get(requestIDHeader)
-	authenticateHeader(w, p)
+	answerHeaders(w, p, err)
 	writeBody(w, p.Status, "application/problem+json", p)
 }
 
 // writeSentence answers a request with an error as one plain sentence.
 func writeSentence(w http.ResponseWriter, err error) {
 	p := problemOf(err)
-	authenticateHeader(w, p)
+	answerHeaders(w, p, err)
 	writeText(w, p.Status, p.Detail)
 }
 
-func authenticateHeader(w http.ResponseWriter, p Problem) {
+// answerHeaders says in headers what a client needs to try again: a key, or time.
+func answerHeaders(w http.ResponseWriter, p Problem, err error) {
 	if p.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="yardmaster"`)
+	}
+	if wait := errs.Public(err).RetryAfter; wait > 0 {
+		w.Header().Set("Retry-After", strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10))
 	}
 }
 
