@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -109,7 +110,11 @@ func (s *Service) Evolve(ctx context.Context, in EvolveIn) (ExperimentOut, error
 			return evolve.Plan{}, goal{}, err
 		}
 		g := goal{Keep: in.Keep, Size: in.Size, Focus: in.Focus, Remaining: in.Generations - 1, Until: in.Until, Target: target(in.Until)}
-		return evolve.Next(j.request(g, st.Generation+1, parents)), g, nil
+		planned := evolve.Next(j.request(g, st.Generation+1, parents))
+		if note := j.closeCall(parents); note != "" && len(in.Parents) == 0 {
+			planned.Notes = append(planned.Notes, note)
+		}
+		return planned, g, nil
 	})
 }
 
@@ -153,6 +158,23 @@ func (j *judge) parents(in EvolveIn) ([]evolve.Parent, error) {
 		return nil, errs.New(errs.Conflict, "No variant of %s has a score yet, so there is nothing to evolve. Evaluate it first.", j.Name)
 	}
 	return asParents(chosen[:min(in.Keep, len(chosen))]), nil
+}
+
+// closeCall says so when the last variant that is kept and the first that is not can't be told apart.
+func (j *judge) closeCall(parents []evolve.Parent) string {
+	last := parents[len(parents)-1].Name
+	for g := j.Generation; g >= 1; g-- {
+		ranked := j.ranked(g)
+		i := slices.IndexFunc(ranked, func(v variantRow) bool { return v.Name == last })
+		if i < 0 || i+1 >= len(ranked) {
+			continue
+		}
+		c, index := j.compare(j.bootstrap(spec.Search), ranked[i].Digest)
+		if verdict(c, index, ranked[i+1].Digest) == Tied {
+			return fmt.Sprintf("%s was kept and %s was not, though the two can't be told apart.", last, ranked[i+1].Name)
+		}
+	}
+	return ""
 }
 
 func asParents(list []variantRow) []evolve.Parent {
