@@ -11,6 +11,9 @@ import (
 
 var update = flag.Bool("update", false, "accept the API as it is now as the golden one")
 
+// atEnd is done after all tests.
+var atEnd []func()
+
 // The settings of whoever runs the tests must not reach the program under test.
 func TestMain(m *testing.M) {
 	for _, v := range os.Environ() {
@@ -20,5 +23,10 @@ func TestMain(m *testing.M) {
 			}
 		}
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		for _, fn := range atEnd {
+			fn()
+		}
+		os.Exit(code)
+	}))
 }

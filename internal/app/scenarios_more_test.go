@@ -174,7 +174,7 @@ func init() {
 				}
 			},
 		},
-		"audit.verify": {input: func(w *world) obj { w.secret(); return obj{} }, after: want("ok", true)},
+		"audit.verify":  {input: func(w *world) obj { w.secret(); return obj{} }, after: want("ok", true)},
 		"webhooks.list": {input: func(w *world) obj { w.webhook(); return obj{"limit": 3} }, after: listed("webhooks")},
 		"webhooks.create": {
 			input: func(w *world) obj {
