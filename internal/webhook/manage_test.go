@@ -311,3 +311,21 @@ func serve(t *testing.T, h http.Handler) string {
 	t.Cleanup(func() { http.DefaultTransport.(*http.Transport).CloseIdleConnections(); s.Close() })
 	return s.URL
 }
+
+// BenchmarkTrigger measures a signed call from its first byte to the answer, with the delivery durable.
+func BenchmarkTrigger(b *testing.B) {
+	w := open(b, b.TempDir(), newTalker(), false)
+	hook := w.create(b, CreateIn{Name: "a", PromptTemplate: "{{payload}}", RequireSignature: ptr(true)})
+	body := `{"reason":"` + strings.Repeat("x", 1000) + `"}`
+	for i := 0; b.Loop(); i++ {
+		if i%(maxWaiting-1) == 0 {
+			b.StopTimer()
+			if err := w.d.Update(b.Context(), func(tx *db.Tx) error { _, err := tx.Exec(`DELETE FROM webhook_deliveries`); return err }); err != nil {
+				b.Fatal(err)
+			}
+			b.StartTimer()
+		}
+		w.move(refill)
+		w.taken(b, hook.Token, body, sign(b, hook.SigningSecret, fmt.Sprint("m", i), w.now(), body)...)
+	}
+}

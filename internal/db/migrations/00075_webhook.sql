@@ -37,7 +37,7 @@ CREATE TABLE webhook_deliveries (
   finished_at BIGINT NOT NULL
 );
 CREATE INDEX webhook_deliveries_of ON webhook_deliveries (webhook, id);
-CREATE INDEX webhook_deliveries_open ON webhook_deliveries (webhook, id) WHERE finished_at = 0;
+CREATE INDEX webhook_deliveries_open ON webhook_deliveries (account, webhook, id) WHERE finished_at = 0;
 CREATE UNIQUE INDEX webhook_deliveries_sender ON webhook_deliveries (webhook, sender_id) WHERE sender_id <> '';
 
 -- +goose Down
