@@ -143,6 +143,17 @@ func (r *run) scope(f *ref, kind string) ([]*entity, bool) {
 			narrow = es
 		}
 	}
+	if f.pron == "both" { // the two that were last spoken of one by one
+		var two []*entity
+		for _, g := range r.groups() {
+			if es := r.here(g); g.Kind == kind && len(es) == 1 && len(two) < 2 && !slices.ContainsFunc(two, es[0].is) {
+				two = append(two, es[0])
+			}
+		}
+		if len(two) == 2 {
+			return two, true
+		}
+	}
 	return narrow, narrow != nil && !wide
 }
 

@@ -26,6 +26,9 @@ var (
 // question tells whether a clause asks something rather than orders it.
 func (c *clause) question() bool {
 	first := c.low(c.start)
+	if c.low(c.start-1) == "mind" { // "would you mind restarting x?"
+		return false
+	}
 	if slices.Contains(whWords, first) {
 		return true
 	}
@@ -118,6 +121,9 @@ func (r *run) verbFits(c *clause, h *verbHit) bool {
 	}
 	if c.question() {
 		return true
+	}
+	if low := c.low(h.i - 1); low == "not" || low == "never" || low == "longer" && h.v.words[0] != "no" { // "is not needed on web-1"
+		return false
 	}
 	if h.i < c.start {
 		return false

@@ -3,7 +3,7 @@ package planner
 import "testing"
 
 // heldFloor is the share of the held-out conversations that must be understood. It may only rise.
-const heldFloor = 0.80
+const heldFloor = 0.90
 
 // TestHeldOut measures the planner on sentences that it was not mended on. A destructive misreading fails the test whatever
 // the share.

@@ -402,6 +402,10 @@ func (r *run) askBoard(u *unit) bool {
 		return false
 	}
 	about := c.noun("leaderboard", "variant", "winner", "score", "ranking", "lead", "best variant", "champion", "strategy") || c.has("winning", "won", "win", "lead", "leads", "leading", "ahead") || slices.ContainsFunc(c.toks, func(t lang.Token) bool { return variantLike(t.Text) })
+	if last := r.focusKind(func(string) bool { return true }); (last == "variant" || last == "experiment") && c.has("best", "worst", "top", "second", "better", "first") {
+		about = true
+		u.rd = reading{t: r.lx.tools["experiments_leaderboard"]}
+	}
 	if !about || u.rd.t != nil && u.rd.t.resource != "experiments" && u.rd.t.action != "list" && u.rd.t.action != "get" && u.rd.verb != nil && u.rd.score > 3 && !slices.ContainsFunc(c.toks, func(t lang.Token) bool { return variantLike(t.Text) }) {
 		return false
 	}

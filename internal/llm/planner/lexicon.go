@@ -107,7 +107,7 @@ type lexicon struct {
 var base = map[string][]string{
 	"list":   {"list", "show", "which", "what", "display", "give me", "get", "how many", "see", "count"},
 	"get":    {"show", "describe", "get", "tell me about", "what is"},
-	"create": {"create", "make", "add", "new", "set up", "build"},
+	"create": {"create", "make", "add", "new", "set up", "build", "spawn"},
 	"update": {"update", "change", "edit", "set", "modify", "alter"},
 	"delete": {"delete", "remove", "get rid of", "destroy", "drop", "erase"},
 	"start":  {"start", "turn on", "turn * on"}, "stop": {"stop", "turn off", "turn * off", "halt"},

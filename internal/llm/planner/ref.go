@@ -256,7 +256,7 @@ loop:
 			f.all = true
 		case low == "both":
 			f.all, f.count, head = true, 2, true
-			if k == i && p.low(k+1) != "of" {
+			if _, n := p.kindNoun(k + 1); k == i && p.low(k+1) != "of" && n == 0 {
 				f.pron = "both"
 			}
 		case low == "everything" || low == "everyone" || low == "everybody" || low == "everywhere" || low == "anything" || low == "anyone" ||

@@ -28,7 +28,7 @@ use using used uses way ways thing things stuff kind sort type number total amou
 mate buddy friend dude folks guys sir dear morning evening afternoon day regards best bye goodbye
 good great nice cool fine perfect awesome right true ever never mind just case time times please
 tell show give let know see say said saying says ask asked wonder wondering curious question
-don't doesn't didn't isn't aren't wasn't haven't hasn't won't shan't cannot can't per se also besides needs requires except excluding barring apart aside minus save
+don't doesn't didn't isn't aren't wasn't haven't hasn't won't shan't cannot can't per se also besides exist exists existing needs requires except excluding barring apart aside minus save
 side hand part whole entire complete completely fully entirely total altogether especially mainly
 come comes came back yesterday tonight tomorrow minute minutes hour hours week weeks ago since
 working work works running run runs far long
