@@ -172,7 +172,7 @@ func parseHead(text string) (head, error) {
 	}
 	number, hash, ok := strings.Cut(text, ":")
 	seq, err := strconv.ParseInt(number, 10, 64)
-	if !ok || err != nil || seq < 0 || len(hash) != len(start) || strings.Trim(hash, "0123456789abcdef") != "" {
+	if !ok || err != nil || seq < 0 || len(hash) != len(start) || strings.Trim(hash, "0123456789abcdef") != "" || seq == 0 && hash != start {
 		return head{}, errs.BadField("head", "must be the head field of an earlier answer: a number, a colon and %d hex digits", len(start))
 	}
 	return head{seq, hash}, nil
