@@ -107,7 +107,7 @@ func TestFailuresNeverOutrank(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			sk := toy(strings.Replace(bad, "%s", how, 1)).(fstest.MapFS)
-			sk["experiment.yaml"].Data = []byte(strings.Replace(string(sk["experiment.yaml"].Data), "timeout: 20s", "timeout: 2s", 1))
+			sk["experiment.yaml"].Data = []byte(strings.Replace(string(sk["experiment.yaml"].Data), "timeout: 20s", "timeout: 6s", 1))
 			y := newYard(t, map[string]fs.FS{"toy": sk})
 			out := y.scored(y.create(experiment.CreateIn{Skill: "toy", Variants: 6}).ID)
 			last := out.Leaderboard[5]
