@@ -113,6 +113,7 @@ func (y *Yard) boot() {
 	go func(served chan<- error) { served <- a.Serve(ctx, ln) }(y.served)
 	y.Client = NewClient(t, "http://"+ln.Addr().String(), Key)
 	y.Other = NewClient(t, y.URL, y.second(ctx))
+	Until(t, stopTime, "commands find the server", func() bool { _, _, ok := app.Running(y.Data); return ok })
 }
 
 // second makes the second account, once per data folder.
