@@ -133,11 +133,7 @@ func (l *Log) Describe(ctx context.Context, c *op.Call) *Record {
 
 // Begin stores, as a part of tx, that the write is under way.
 func (l *Log) Begin(tx *db.Tx, r *Record) error {
-	raw, err := r.entry.canonical()
-	if err != nil {
-		return err
-	}
-	if err := insertOpen(tx, r, l.owner, raw); err != nil {
+	if err := insertOpen(tx, r, l.owner, encode(r.entry)); err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
 	return nil

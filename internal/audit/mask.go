@@ -62,12 +62,12 @@ func masked(ctx context.Context, c *op.Call, scrub func(string) string) (input j
 	return raw, hide
 }
 
-// encode writes a decoded JSON value: with the fields sorted, as it is hashed.
+// encode writes a value as JSON without white space. Of a value that was decoded from JSON, the fields are sorted.
 func encode(v any) json.RawMessage {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	if enc.Encode(v) != nil { // a value that was decoded from JSON always encodes
+	if enc.Encode(v) != nil { // entries, and values that were decoded from JSON, always encode
 		return json.RawMessage(`{}`)
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
