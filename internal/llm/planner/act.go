@@ -50,6 +50,13 @@ func (r *run) targets(u *unit, kind string, ask *open) (found, bool) {
 		}
 	}
 	out.es = r.sparing(u, kind, out.es)
+	if u.rd.t != nil && !u.rd.t.reads() && len(out.es) > 1 && slices.ContainsFunc(refs, func(f *ref) bool { return f.alt }) {
+		if ask != nil {
+			ask.Kind, ask.Choices, ask.Many = kind, plain(out.es), false
+		}
+		r.question(ask, "Which one do you mean: %s?", either(out.es))
+		return out, false
+	}
 	return r.settle(u, out, kind, ask)
 }
 
@@ -65,6 +72,11 @@ func (u *unit) pick(kind string) []*ref {
 		case len(kinds) == 0:
 			open = append(open, f)
 		}
+	}
+	if slices.ContainsFunc(sure, func(f *ref) bool { return len(f.named)+len(f.unknown) > 0 }) { // "web-1 from the list of instances"
+		sure = slices.DeleteFunc(sure, func(f *ref) bool {
+			return len(f.named)+len(f.unknown) == 0 && !f.selective() && f.pron == "" && f.hint == ""
+		})
 	}
 	if len(sure) > 0 {
 		return sure

@@ -3,6 +3,7 @@ package planner
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"yardmaster/internal/llm/planner/lang"
 )
@@ -110,7 +111,8 @@ func effectOrder(t *tool) int {
 // statement of will, or behind a prefix of place.
 func (r *run) verbFits(c *clause, h *verbHit) bool {
 	if h.i == c.start {
-		return true
+		next := c.low(h.j) // "stop deleting web-1" stops no instance
+		return !(len(h.at) == 1 && strings.HasSuffix(next, "ing") && len(r.lx.verbAt(c.toks, h.j)) > 0 && len(r.byName(next)) == 0)
 	}
 	for _, k := range h.at[:1] {
 		for _, m := range c.mens {

@@ -15,3 +15,9 @@ func TestHeldOut(t *testing.T) {
 		t.Errorf("only %d of %d held-out conversations are understood", good, all)
 	}
 }
+
+// TestDanger plays sentences that lie beside a destructive reading.
+func TestDanger(t *testing.T) {
+	t.Parallel()
+	playFile(t, "testdata/danger.txt", t.Errorf)
+}

@@ -118,6 +118,7 @@ var base = map[string][]string{
 // idioms holds statements of will that people use for an operation.
 var idioms = map[string][]string{
 	"instances_delete": {"clear out", "do away with"},
+	"secrets_revoke":   {"delete", "erase", "unshare"},
 	"config_update":    {"should have", "needs", "gets", "may have", "can have", "must have", "should get", "may use", "may access", "can access"},
 	"secrets_update":   {"should be global", "must be global", "should not be global", "should no longer be global", "is no longer global"},
 	"webhooks_update":  {"give * a new", "needs a new", "issue a new"},

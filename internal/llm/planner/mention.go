@@ -57,7 +57,7 @@ func (r *run) read(c *clause) {
 	c.sched = lang.FindSchedule(c.toks)
 	for i := range c.toks {
 		c.verbs = append(c.verbs, r.lx.verbAt(c.toks, i)...)
-		if n, used := r.lx.nounAt(c.toks, i); used > 0 && !(i+used < len(c.toks) && c.toks[i+used].Is("label", "tag", "labels", "tags")) { // "env label": env is the key
+		if n, used := r.lx.nounAt(c.toks, i); used > 0 && !(i > 1 && c.toks[i-1].Is("label", "tag") && c.toks[i-2].Poss) && !(i+used < len(c.toks) && c.toks[i+used].Is("label", "tag", "labels", "tags")) { // "env label": env is the key
 			c.nouns[n] = append(c.nouns[n], i)
 		}
 	}

@@ -31,6 +31,7 @@ type ref struct {
 	indefinite bool
 	conds      []cond
 	minus      []*ref // except these
+	alt        bool   // joined by "or": one of them, not all
 	more       []*ref // and these
 	i, j       int
 }
@@ -164,6 +165,9 @@ func (p *refParser) parse(i int) *ref {
 		}
 		if g == nil || !p.joins(f, g) {
 			break
+		}
+		for x := f.j; x < k; x++ {
+			f.alt = f.alt || p.toks[x].Is("or")
 		}
 		f.more = append(f.more, g)
 		f.j = g.j
