@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -18,14 +19,14 @@ import (
 )
 
 // Config holds every setting. Tags: flag is the name of the flag and of the file's key, the environment variable is
-// derived from it; secret marks what must not be a flag, because command lines are public.
+// derived from it; oneof lists the values allowed; secret marks what must not be a flag, because command lines are public.
 type Config struct {
 	Data         string `flag:"data" help:"folder for everything that is kept"`
 	Listen       string `flag:"listen" default:"127.0.0.1:7300" help:"address to serve on"`
 	Database     string `flag:"database" help:"database URL; a SQLite file in the data folder when empty"`
 	Model        string `flag:"model" help:"the Operator's model as PROVIDER/NAME" default:"builtin/planner"`
 	Driver       string `flag:"driver" help:"how instances are run" default:"native"`
-	LogLevel     string `flag:"log-level" help:"debug, info, warn or error" default:"info"`
+	LogLevel     string `flag:"log-level" help:"debug, info, warn or error" default:"info" oneof:"debug info warn error"`
 	MaxInstances int    `flag:"max-instances" help:"most instances of an account" default:"1000"`
 	RateLimit    int    `flag:"rate-limit" help:"most requests a second of one API key, twice as many at once; 0 for no limit" default:"100"`
 	AccountLimit int    `flag:"account-rate-limit" help:"most requests a second of all keys of an account, twice as many at once; 0 for no limit" default:"400"`
@@ -81,7 +82,7 @@ func Load(flags *pflag.FlagSet, env func(string) string) (Config, error) {
 		if fl := flags.Lookup(name); fl != nil && fl.Changed {
 			text, from = fl.Value.String(), "--"+name
 		}
-		if err := set(v, text); err != nil && firstErr == nil {
+		if err := set(v, text, strings.Fields(f.Tag.Get("oneof"))); err != nil && firstErr == nil {
 			firstErr = fmt.Errorf("%s: %w", from, err)
 		}
 	})
@@ -123,7 +124,10 @@ func each(c *Config, fn func(f reflect.StructField, v reflect.Value)) {
 	}
 }
 
-func set(v reflect.Value, text string) error {
+func set(v reflect.Value, text string, oneOf []string) error {
+	if len(oneOf) > 0 && !slices.Contains(oneOf, text) {
+		return fmt.Errorf("%q must be one of %s", text, strings.Join(oneOf, ", "))
+	}
 	switch v.Kind() {
 	case reflect.Int:
 		n, err := strconv.Atoi(text)

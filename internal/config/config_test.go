@@ -51,6 +51,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		"say where with --data":       {"", nil},
 		"is not there":                {"", map[string]string{"HOME": "/h", "YARDMASTER_CONFIG": "/nope.yaml"}},
 		"max-instances: \"-1\" is no": {"max-instances: -1\n", map[string]string{"HOME": "/h"}},
+		"log-level: \"loud\" must be one of debug, info, warn, error": {"log-level: loud\n", map[string]string{"HOME": "/h"}},
 	} {
 		_, err := load(t, c.file, c.env)
 		if err == nil || !strings.Contains(err.Error(), want) {
