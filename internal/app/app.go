@@ -51,12 +51,13 @@ type Options struct {
 	Providers []llm.Provider
 	// Driver replaces the configured one.
 	Driver sandbox.Driver
+	// FirstKey is told the API key that this start makes, as soon as there is one: nothing else ever knows it again, even
+	// when the start fails after that.
+	FirstKey func(key string)
 }
 
 // App is the whole program on one data folder.
 type App struct {
-	// FirstKey is the API key that this start made, to be shown once, or "".
-	FirstKey string
 	// LocalKey is the key that commands of the same user find in the data folder.
 	LocalKey string
 	// Account is the first account.
@@ -105,8 +106,12 @@ func Open(ctx context.Context, cfg config.Config, o Options) (_ *App, err error)
 
 	s := &a.Services
 	s.Auth = auth.New(d)
-	if a.Account, a.FirstKey, err = s.Auth.Bootstrap(ctx, cfg.BootstrapKey); err != nil {
+	var first string
+	if a.Account, first, err = s.Auth.Bootstrap(ctx, cfg.BootstrapKey); err != nil {
 		return nil, err
+	}
+	if first != "" && o.FirstKey != nil {
+		o.FirstKey(first)
 	}
 	if a.LocalKey, err = a.localKey(ctx); err != nil {
 		return nil, err

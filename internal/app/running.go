@@ -106,15 +106,12 @@ func Embedded(ctx context.Context, cfg config.Config, log *slog.Logger, fn func(
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	a, err := Open(ctx, cfg, Options{Log: log})
+	a, err := Open(ctx, cfg, Options{Log: log, FirstKey: func(key string) {
+		_, _ = fmt.Fprintf(os.Stderr, "A new account was made in %s. Its API key, shown only now: %s\n", cfg.Data, key)
+	}})
 	if err != nil {
 		_ = ln.Close()
 		return err
-	}
-	if a.FirstKey != "" {
-		if _, err := fmt.Fprintf(os.Stderr, "A new account was made in %s. Its API key, shown only now: %s\n", cfg.Data, a.FirstKey); err != nil {
-			log.Debug("the new key could not be shown", "error", err)
-		}
 	}
 	serveCtx, stop := context.WithCancel(ctx)
 	served := make(chan error, 1)

@@ -72,6 +72,15 @@ func TestExitCodes(t *testing.T) {
 		{"a number that is too small", []string{"instances", "list", "--limit", "0"}, 2, "limit"},
 		{"an unknown choice", []string{"instances", "create", "--kind", "huge"}, 2, "prebuilt, blank"},
 		{"an unknown flag", []string{"instances", "list", "--colour", "red"}, 2, "--colour"},
+		{"an unknown command", []string{"fleet"}, 2, "fleet"},
+		{"an unknown verb", []string{"instances", "lst"}, 2, "lst"},
+		{"a missing argument", []string{"instances", "get"}, 2, "arg"},
+		{"a missing flag", []string{"instances", "exec", "web-1"}, 2, "command"},
+		{"too many arguments", []string{"instances", "exec", "web-1", "ls", "-l"}, 2, "-l"},
+		{"an argument that is a flag as well", []string{"instances", "exec", "web-1", "ls", "--command", "ls"}, 2, "twice"},
+		{"an unknown log level", []string{"instances", "list", "--log-level", "loud"}, 2, "debug, info, warn, error"},
+		{"a name that is a step in a path", []string{"instances", "get", "."}, 4, "There is no instance \".\""},
+		{"a name that is a step up in a path", []string{"instances", "delete", "..", "--yes"}, 4, "There is no instance \"..\""},
 		{"labels without a value", []string{"instances", "create", "--labels", "prod"}, 2, "KEY=VALUE"},
 		{"an object that is no JSON", []string{"instances", "create", "--config", "memory"}, 2, "--config"},
 		{"an object with an unknown field", []string{"instances", "create", "--config", `{"memory":1}`}, 2, "config.memory"},
@@ -80,6 +89,7 @@ func TestExitCodes(t *testing.T) {
 		{"what is not there", []string{"instances", "get", "nobody"}, 4, "nobody"},
 		{"a file that is not there", []string{"files", "read", "web-1", "--path", "none.txt"}, 4, "none.txt"},
 		{"a name that is taken", []string{"instances", "create", "--name", "web-1"}, 5, "web-1"},
+		{"a required text as an argument", []string{"instances", "exec", "web-1", "exit 7"}, 0, "exitCode:"},
 		{"an exec that fails is not our failure", []string{"instances", "exec", "web-1", "--command", "exit 7"}, 0, "exitCode:"},
 		{"no chat to continue", []string{"chat", "--continue", "go on"}, 4, "no chat to continue"},
 		{"help", []string{"help"}, 0, "Platform operations:"},
@@ -168,6 +178,9 @@ func TestOutput(t *testing.T) {
 	}
 	if one := must(t, append(data, "instances", "get", "web-1")...); !strings.Contains(one, "name:") || !strings.Contains(one, "web-1") {
 		t.Errorf("one instance is %q", one)
+	}
+	if c := must(t, append(data, "config", "get", "web-1")...); !strings.Contains(c, "limits=(") || !strings.Contains(c, "environment=()") {
+		t.Errorf("it can't be seen where the parts of a config end: %q", c)
 	}
 	if ok := must(t, append(data, "files", "write", "web-1", "--path", "a.bin", "--content", "a\x00\xffb\n")...); ok != "ok\n" {
 		t.Errorf("a write says %q", ok)
@@ -389,6 +402,15 @@ func TestServe(t *testing.T) {
 		}
 	case <-time.After(30 * time.Second):
 		t.Fatal("the server does not end")
+	}
+}
+
+// The first key is shown even when the start that makes it fails: no later start can show it.
+func TestFirstKeyOfAFailedStart(t *testing.T) {
+	t.Parallel()
+	r := run(t, "", "serve", "--data", filepath.Join(t.TempDir(), "data"), "--listen", "127.0.0.1:0", "--model", "nobody/x")
+	if r.code != 2 || !strings.Contains(r.errOut, "nobody") || !strings.Contains(r.out, "ck_live_") {
+		t.Errorf("got %+v", r)
 	}
 }
 

@@ -36,7 +36,7 @@ func (c *client) call(ctx context.Context, p *op.Operation, input map[string]any
 	rest := map[string]any{}
 	for name, v := range input {
 		if strings.Contains(path, "{"+name+"}") {
-			path = strings.ReplaceAll(path, "{"+name+"}", url.PathEscape(fmt.Sprint(v)))
+			path = strings.ReplaceAll(path, "{"+name+"}", pathSegment(fmt.Sprint(v)))
 			continue
 		}
 		if p.Body() {
@@ -68,6 +68,15 @@ func (c *client) call(ctx context.Context, p *op.Operation, input map[string]any
 	}
 	defer func() { _ = res.Body.Close() }()
 	return io.ReadAll(res.Body)
+}
+
+// pathSegment escapes a name for a path. The names "." and ".." would otherwise be taken for a walk through the path, and
+// the request for one of another resource.
+func pathSegment(name string) string {
+	if name == "." || name == ".." {
+		return strings.ReplaceAll(name, ".", "%2E")
+	}
+	return url.PathEscape(name)
 }
 
 // do makes a request; an answer outside 2xx is an error.

@@ -51,7 +51,7 @@ func Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	}
 	_, _ = fmt.Fprintln(errOut, "yardmaster: "+message(err))
 	var usage usageError
-	if errors.As(err, &usage) {
+	if errors.As(err, &usage) || !errors.As(err, new(failure)) {
 		return errs.Invalid.Exit()
 	}
 	var e *errs.Error
@@ -61,7 +61,28 @@ func Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	return 1
 }
 
+// usageError is a mistake in the command line or in the settings.
 type usageError struct{ error }
+
+// failure is the error of a command that was understood and ran. Any other comes from reading the command line.
+type failure struct{ error }
+
+func (f failure) Unwrap() error { return f.error }
+
+// markFailures makes the errors of a command and of those below it failures.
+func markFailures(cmd *cobra.Command) {
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			if err := run(cmd, args); err != nil {
+				return failure{err}
+			}
+			return nil
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		markFailures(sub)
+	}
+}
 
 func message(err error) string {
 	var e *errs.Error
@@ -98,6 +119,7 @@ they talk to the server that runs on the data folder, and start one for as long 
 	root.AddGroup(&cobra.Group{ID: "talk", Title: "Talk and serve:"}, &cobra.Group{ID: "platform", Title: "Platform operations:"})
 	root.AddCommand(m.chatCommand(), m.serveCommand(), m.doctorCommand())
 	root.AddCommand(m.operationCommands(catalog.Operations(catalog.Services{}))...)
+	markFailures(root)
 	return root
 }
 

@@ -39,9 +39,13 @@ func (m *program) operationCommand(p *op.Operation, verb string) *cobra.Command 
 	for _, w := range p.Wildcards() {
 		use += " " + strings.ToUpper(w)
 	}
+	positional := positionalFields(p)
+	for _, field := range positional {
+		use += " [" + flagName(field) + "]"
+	}
 	short, _, _ := strings.Cut(p.Doc, ". ")
 	cmd := &cobra.Command{
-		Use: use, Short: strings.TrimSuffix(short, "."), Long: p.Doc, Args: cobra.ExactArgs(len(p.Wildcards())),
+		Use: use, Short: strings.TrimSuffix(short, "."), Long: p.Doc, Args: arguments(len(p.Wildcards()), positional),
 		Annotations: map[string]string{"operation": p.Name},
 	}
 	if len(p.Examples) > 0 {
@@ -94,6 +98,37 @@ func negative(p *op.Operation, body []byte) error {
 		return nil
 	}
 	return fmt.Errorf("%s is not ok: %s", p.Name, answer.Problem)
+}
+
+// positionalFields are the required texts that may also be given as arguments behind the path's own, so that
+// "instances exec web-1 'ls -l'" does what people expect. Secrets are not among them: command lines are public.
+func positionalFields(p *op.Operation) []string {
+	var out []string
+	for _, field := range p.In.Required {
+		if s := p.In.Properties[field]; kind(s) == "string" && !s.WriteOnly && !slices.Contains(p.Wildcards(), field) {
+			out = append(out, field)
+		}
+	}
+	return out
+}
+
+// arguments checks the number of arguments, and hands those behind the first n to the flags of the positional fields.
+func arguments(n int, positional []string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := cobra.RangeArgs(n, n+len(positional))(cmd, args); err != nil {
+			return usageError{err}
+		}
+		for i, text := range args[n:] {
+			name := flagName(positional[i])
+			if cmd.Flags().Changed(name) {
+				return usageError{fmt.Errorf("--%s is given twice: as a flag and as %q", name, text)}
+			}
+			if err := cmd.Flags().Set(name, text); err != nil {
+				return usageError{err}
+			}
+		}
+		return nil
+	}
 }
 
 // flagName is how a field is spelled on the command line: memoryMb becomes memory-mb.

@@ -47,14 +47,13 @@ prints one API key, once; set $YARDMASTER_BOOTSTRAP_KEY to choose the key yourse
 			if err != nil {
 				return errs.Wrap(err, errs.Unavailable, "The address %s can't be served on: %v. Choose another with --listen.", cfg.Listen, err)
 			}
-			a, err := app.Open(ctx, cfg, app.Options{Log: m.logger(cmd, cfg), Version: Version()})
+			out := cmd.OutOrStdout()
+			a, err := app.Open(ctx, cfg, app.Options{Log: m.logger(cmd, cfg), Version: Version(), FirstKey: func(key string) {
+				_, _ = fmt.Fprintf(out, "Your API key, shown only now: %s\n", key)
+			}})
 			if err != nil {
 				_ = ln.Close()
 				return err
-			}
-			out := cmd.OutOrStdout()
-			if a.FirstKey != "" {
-				_, _ = fmt.Fprintf(out, "Your API key, shown only now: %s\n", a.FirstKey)
 			}
 			_, _ = fmt.Fprintf(out, "Yardmaster serves on http://%s (data in %s)\n", ln.Addr(), cfg.Data)
 			return a.Serve(ctx, ln)

@@ -152,7 +152,12 @@ func cell(v any) string {
 	case map[string]any:
 		parts := make([]string, 0, len(v))
 		for _, k := range sorted(v) {
-			parts = append(parts, k+"="+cell(v[k]))
+			s := cell(v[k])
+			switch v[k].(type) {
+			case map[string]any, []any:
+				s = "(" + s + ")" // or nobody could tell where it ends
+			}
+			parts = append(parts, k+"="+s)
 		}
 		return strings.Join(parts, ",")
 	}
