@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 )
@@ -63,11 +65,14 @@ func (m *program) showObject(w io.Writer, v map[string]any) error {
 			}
 			continue
 		}
-		if s := cell(v[k]); strings.Contains(s, "\n") {
-			_, _ = fmt.Fprintf(tw, "%s:\n%s\n", k, strings.TrimRight(s, "\n"))
-		} else if s != "" {
-			_, _ = fmt.Fprintf(tw, "%s:\t%s\n", k, s)
+		if inner, ok := v[k].(map[string]any); ok {
+			_, _ = fmt.Fprintf(tw, "%s:\n", k)
+			for _, f := range sorted(inner) {
+				line(tw, "  "+f, cell(inner[f]))
+			}
+			continue
 		}
+		line(tw, k, cell(v[k]))
 	}
 	if err := tw.Flush(); err != nil {
 		return err
@@ -84,6 +89,15 @@ func (m *program) showObject(w io.Writer, v map[string]any) error {
 		}
 	}
 	return nil
+}
+
+// line prints a field, if it says anything; a text of several lines goes below its name as it is.
+func line(w io.Writer, name, text string) {
+	if strings.Contains(text, "\n") {
+		_, _ = fmt.Fprintf(w, "%s:\n%s\n", name, strings.TrimRight(text, "\n"))
+	} else if text != "" {
+		_, _ = fmt.Fprintf(w, "%s:\t%s\n", name, text)
+	}
 }
 
 func (m *program) table(w io.Writer, rows []map[string]any) error {
@@ -137,7 +151,10 @@ func cell(v any) string {
 	case string:
 		return v
 	case float64:
-		return strings.TrimSuffix(fmt.Sprintf("%.6g", v), ".0")
+		if v == math.Trunc(v) && math.Abs(v) < 1<<53 {
+			return strconv.FormatInt(int64(v), 10) // ids and seeds are whole, and useless when rounded
+		}
+		return strconv.FormatFloat(v, 'g', 6, 64)
 	case bool:
 		return fmt.Sprint(v)
 	case []any:
