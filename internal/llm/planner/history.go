@@ -76,7 +76,7 @@ func readHistory(messages []llm.Message) []*exchange {
 			var texts []string
 			for _, p := range m.Parts {
 				if p.Type == llm.Text {
-					texts = append(texts, p.Text)
+					texts = append(texts, strings.ToValidUTF8(p.Text, "\uFFFD"))
 				}
 			}
 			x.user = strings.Join(texts, "\n")

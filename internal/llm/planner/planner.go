@@ -14,15 +14,46 @@ package planner
 import (
 	"context"
 	"encoding/json"
+	"hash/fnv"
 	"iter"
 	"strings"
+	"sync/atomic"
 
 	"yardmaster/internal/errs"
 	"yardmaster/internal/llm"
 )
 
-// Planner is the built-in provider. It has no state; the zero value is ready for use by any number of callers.
-type Planner struct{}
+// Planner is the built-in provider. It keeps nothing of a conversation; the zero value is ready for use by any number of
+// callers.
+type Planner struct {
+	// last is the lexicon of the tool list that was seen last: nearly every call brings the same.
+	last atomic.Pointer[cachedLexicon]
+}
+
+type cachedLexicon struct {
+	key     uint64
+	lexicon *lexicon
+}
+
+// lexiconOf answers the lexicon of a tool list. A lexicon never changes once it is made.
+func (p *Planner) lexiconOf(tools []llm.Tool) *lexicon {
+	h := fnv.New64a()
+	for _, t := range tools {
+		for _, part := range [][]string{{t.Name, t.Effect, t.Resource, t.Description, string(t.Schema)}, t.Verbs, t.Nouns, t.Examples} {
+			for _, s := range part {
+				_, _ = h.Write([]byte(s))
+				_, _ = h.Write([]byte{0})
+			}
+			_, _ = h.Write([]byte{1})
+		}
+	}
+	if c := p.last.Load(); c != nil && c.key == h.Sum64() {
+		return c.lexicon
+	}
+	c := &cachedLexicon{h.Sum64(), newLexicon(tools)}
+	p.last.Store(c)
+	return c.lexicon
+}
 
 // New makes the provider.
 func New() *Planner { return &Planner{} }
@@ -58,13 +89,13 @@ func (p *Planner) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Del
 }
 
 // answer plans; a defect in the planning is an error of this call, never a crash of the process.
-func (*Planner) answer(req llm.Request) (a answer, err error) {
+func (p *Planner) answer(req llm.Request) (a answer, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = errs.New(errs.Internal, "The built-in planner failed on this message; please say it in other words.")
 		}
 	}()
-	return respond(req), nil
+	return p.respond(req), nil
 }
 
 // call is a tool call to make.
@@ -158,12 +189,12 @@ func usage(req llm.Request, a answer) llm.Usage {
 }
 
 // respond plans the turn and answers what is due next.
-func respond(req llm.Request) answer {
+func (p *Planner) respond(req llm.Request) answer {
 	history := readHistory(req.Messages)
 	if len(history) == 0 {
 		return answer{text: "There is no message to answer."}
 	}
-	r := newRun(req, history)
+	r := newRun(p.lexiconOf(req.Tools), history)
 	if strings.TrimSpace(r.now.user) == "" {
 		return answer{text: "The message has no text. Say what should be done, for example: list my instances."}
 	}

@@ -26,7 +26,7 @@ func checkStream(t testing.TB, req llm.Request) (text string, calls []llm.Delta)
 	var open, finished bool
 	args := map[string]string{}
 	var b strings.Builder
-	for d, err := range New().Stream(context.Background(), req) {
+	for d, err := range testPlanner.Stream(context.Background(), req) {
 		if err != nil {
 			t.Fatalf("error: %v", err)
 		}

@@ -6,8 +6,6 @@ import (
 	"hash/fnv"
 	"slices"
 	"strings"
-
-	"yardmaster/internal/llm"
 )
 
 // run is the planning of one turn, done anew on every call. Code that plans asks for tool calls with do; a call that the
@@ -30,8 +28,8 @@ type run struct {
 	guarded bool // the person asked for nothing to be changed
 }
 
-func newRun(req llm.Request, history []*exchange) *run {
-	r := &run{lx: newLexicon(req.Tools), past: history[:len(history)-1], now: history[len(history)-1],
+func newRun(lx *lexicon, history []*exchange) *run {
+	r := &run{lx: lx, past: history[:len(history)-1], now: history[len(history)-1],
 		world: world{byKind: map[string][]*entity{}}, seen: map[string]int{}, listed: map[string]bool{}}
 	for _, x := range history {
 		r.issued += len(x.steps)

@@ -12,6 +12,8 @@ import (
 	"yardmaster/internal/llm"
 )
 
+var testPlanner = New()
+
 // standardYard is the fleet that the sentences are about.
 func standardYard(t testing.TB) *fakeWorld {
 	w := newFakeWorld(t)
@@ -40,7 +42,7 @@ func converse(t testing.TB, w *fakeWorld, messages []llm.Message, say string) ([
 		var answer, results llm.Message
 		answer.Role, results.Role = llm.RoleAssistant, llm.RoleTool
 		var text strings.Builder
-		for d, err := range New().Stream(context.Background(), llm.Request{Messages: messages, Tools: w.tools}) {
+		for d, err := range testPlanner.Stream(context.Background(), llm.Request{Messages: messages, Tools: w.tools}) {
 			if err != nil {
 				t.Fatalf("%q: %v", say, err)
 			}

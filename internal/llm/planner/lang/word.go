@@ -129,7 +129,7 @@ func (s *scanner) plainWord(t Token) {
 		return
 	}
 	if base, tail, found := strings.Cut(low, "'"); found {
-		text := t.Text[:len(base)]
+		text := t.Text[:strings.IndexAny(t.Text, "'’")] // lower case may be longer
 		switch {
 		case tail == "t" && strings.HasSuffix(base, "n"):
 			head := strings.TrimSuffix(base, "n")
