@@ -10,8 +10,10 @@
 // answers. Whoever can write to the database could make a whole new chain, or cut off its end; that shows against a head
 // (number and hash) that was noted elsewhere before.
 //
-// A write leaves a trace even when the process dies in the middle: it is stored as under way before it is carried out, and
-// Recover enters what was left so as unknown.
+// A write leaves a trace even when the process dies in the middle: it is stored as under way, and Recover enters what was
+// left so as unknown. Under an idempotency key that is before it is carried out, together with the ledger's intention.
+// Without one it is together with the first thing that the write stores, which costs no commit; what dies before has
+// changed nothing here.
 package audit
 
 import (
@@ -131,7 +133,7 @@ func (l *Log) Describe(ctx context.Context, c *op.Call) *Record {
 	}}
 }
 
-// Begin stores, as a part of tx, that the write is under way.
+// Begin stores, as a part of tx, that the write is under way. It may be called again.
 func (l *Log) Begin(tx *db.Tx, r *Record) error {
 	if err := insertOpen(tx, r, l.owner, encode(r.entry)); err != nil {
 		return fmt.Errorf("audit: %w", err)
@@ -173,12 +175,10 @@ func (l *Log) End(tx *db.Tx, r *Record) error {
 
 var errPanic = errors.New("panic")
 
-// Do carries a write out between Begin and End, in transactions of its own. A write that can't be recorded is not begun.
+// Do carries a write out between Begin and End: Begin is a part of the first transaction that the write makes, End has one
+// of its own. A write that can't be recorded stores nothing.
 func (l *Log) Do(ctx context.Context, c *op.Call, next op.Handler) (out any, err error) {
 	r := l.Describe(ctx, c)
-	if err := l.db.Update(ctx, func(tx *db.Tx) error { return l.Begin(tx, r) }); err != nil {
-		return nil, err
-	}
 	err = errPanic // until the call comes back
 	defer func() {
 		l.Ended(ctx, r, out, err)
@@ -187,7 +187,7 @@ func (l *Log) Do(ctx context.Context, c *op.Call, next op.Handler) (out any, err
 			out, err = nil, stored
 		}
 	}()
-	out, err = next(ctx, c)
+	out, err = next(db.WithFirst(ctx, func(tx *db.Tx) error { return l.Begin(tx, r) }), c)
 	return out, err
 }
 

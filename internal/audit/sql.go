@@ -91,7 +91,7 @@ func appendEntry(tx *db.Tx, e Entry) error {
 }
 
 func insertOpen(tx *db.Tx, r *Record, owner string, entry []byte) error {
-	_, err := tx.Exec(`INSERT INTO audit_open (id, account, owner, entry) VALUES (?, ?, ?, ?)`, r.id, r.entry.Account, owner, string(entry))
+	_, err := tx.Exec(`INSERT INTO audit_open (id, account, owner, entry) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`, r.id, r.entry.Account, owner, string(entry))
 	return err
 }
 

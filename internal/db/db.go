@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -107,7 +108,32 @@ func (d *DB) Close() error {
 // otherwise. Transactions are run one after another. fn MUST use nothing but tx and its own variables: no model, sandbox
 // or network call, no nested Update or View, or everybody waits.
 func (d *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
-	return d.writer.do(ctx, fn)
+	f, ok := ctx.Value(firstKey{}).(*first)
+	if !ok || f.done.Load() {
+		return d.writer.do(ctx, fn)
+	}
+	return d.writer.do(ctx, func(tx *Tx) error {
+		if err := f.fn(tx); err != nil {
+			return err
+		}
+		tx.OnCommit(func() { f.done.Store(true) })
+		return fn(tx)
+	})
+}
+
+type (
+	firstKey struct{}
+	first    struct {
+		fn   func(tx *Tx) error
+		done atomic.Bool
+	}
+)
+
+// WithFirst has fn run at the beginning of the first transaction of Update under ctx that is committed, as a part of it: so
+// something is stored before whatever is done under ctx, and costs no commit of its own. It is never run when there is no
+// such transaction. fn MUST bear being run again, for it is when a transaction fails or several run at the same time.
+func WithFirst(ctx context.Context, fn func(tx *Tx) error) context.Context {
+	return context.WithValue(ctx, firstKey{}, &first{fn: fn})
 }
 
 // View runs fn in a read transaction: all its reads see one state. It never waits for writers.
