@@ -68,6 +68,10 @@ func (r *run) confirmed(src string, toks []lang.Token, o *open) bool {
 	if len(ws) == 0 {
 		return false
 	}
+	if holdsBack(toks) {
+		r.out.done("Okay, nothing was changed.")
+		return true
+	}
 	yes, no := false, false
 	k := 0
 	for k < len(toks) {
@@ -153,6 +157,9 @@ func (r *run) narrowed(src string, c *clause, o *open, yes, no bool) bool {
 			return false
 		}
 		if (f.all || f.pron != "") && len(f.conds) == 0 && len(f.minus) == 0 && len(f.named) == 0 && f.super == "" && len(f.ords) == 0 && f.count == 0 {
+			if !yes && !sameVerb {
+				return false // speaking of them is no consent
+			}
 			said = true
 			picked = o.Confirm
 			continue
@@ -191,8 +198,9 @@ func (r *run) narrowed(src string, c *clause, o *open, yes, no bool) bool {
 	switch {
 	case !said && (yes || sameVerb) && words <= 0 && len(refs) == 0 && len(c.mens) == 0 && yes:
 		r.release(o.Confirm)
+	case said && len(picked) == len(o.Confirm) && exempts(c.toks):
+		r.out.done("I could not make out what to leave out, so nothing was changed. Please say it again, with the names.")
 	case said && len(picked) > 0 && words <= 1:
-		_ = no
 		r.release(picked)
 	case said && len(picked) == 0:
 		if no {

@@ -49,7 +49,7 @@ func (r *run) plan() {
 	if r.answered(src, raw) || r.blocked() {
 		return
 	}
-	if r.smallTalk(raw) {
+	if r.smallTalk(raw) || r.retracted(raw) || r.messenger(raw) {
 		return
 	}
 	toks := r.preface(src, raw)

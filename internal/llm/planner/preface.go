@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -67,8 +68,28 @@ func labelBefore(before []lang.Token) string {
 	if reading && found == "content" {
 		return ""
 	}
+	if found == "" && !reading && writesFile(before) {
+		return "content"
+	}
 	return found
 }
+
+// writesFile tells whether a sentence so far says to put something into a file: what a colon brings then is the file's text,
+// and never an order.
+func writesFile(before []lang.Token) bool {
+	file, verb := false, false
+	for k := len(before) - 1; k >= 0; k-- {
+		t := before[k]
+		if t.Is(".", ";", "!", "?") || t.Kind == lang.Item {
+			break
+		}
+		file = file || t.Kind == lang.Path || t.Kind == lang.Ident && fileName.MatchString(t.Text)
+		verb = verb || t.Is("write", "save", "put", "store", "append", "add", "note", "jot", "drop", "create", "make", "place", "paste", "insert", "record")
+	}
+	return file && verb
+}
+
+var fileName = regexp.MustCompile(`(?i)[^.]\.(txt|md|csv|json|ya?ml|toml|ini|cfg|conf|log|py|sh|js|mjs|ts|go|html?|xml|sql|env|rst|tsv|jsonl|text|note|list|todo)$`)
 
 // takeLiteral takes the text behind a colon: a quotation, or everything up to the next labelled field, list item or the end.
 func takeLiteral(src string, toks []lang.Token, i int, label string) (lang.Token, int) {
