@@ -4,8 +4,6 @@ import "math"
 
 func normalCDF(x float64) float64 { return 0.5 * math.Erfc(-x/math.Sqrt2) }
 
-func normalQuantile(p float64) float64 { return math.Sqrt2 * math.Erfinv(2*p-1) }
-
 // tCDF is the distribution function of Student's t with df degrees of freedom, which need not be whole.
 func tCDF(t, df float64) float64 {
 	if math.IsInf(df, 1) || df > 1e7 {

@@ -21,7 +21,6 @@ type run struct {
 	steps   map[string][]*step // this turn's calls by what they do
 	seen    map[string]int     // how often a call was asked for in this planning
 	listed  map[string]bool
-	waits   int // goals that wait for results
 	out     report
 	focus   []group
 	open    *open
