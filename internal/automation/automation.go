@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 	_ "time/tzdata" // zones must work where the machine has none installed
@@ -236,9 +237,8 @@ func (s *Service) run(ctx context.Context, j job.Job) error {
 	if err != nil {
 		return err
 	}
-	actor := op.System(a.Account)
-	actor.Surface = op.SurfaceAutomation
-	ctx = op.WithActor(ctx, actor)
+	// It may do what the author of the prompt may: a schedule is no way to more rights.
+	ctx = op.WithActor(ctx, op.Actor{Account: a.Account, Surface: op.SurfaceAutomation, Scopes: strings.Fields(a.Scopes)})
 	failure := ""
 	turn := r.TurnID
 	if turn == "" {

@@ -26,15 +26,17 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type fakeTalker struct {
 	mu    sync.Mutex
 	said  map[string]string // message id → text
+	as    []string          // scopes of who spoke last
 	fail  string
 	ended chan string
 	hold  chan struct{}
 }
 
-func (f *fakeTalker) Say(_ context.Context, _, messageID, _, text string) (string, error) {
+func (f *fakeTalker) Say(ctx context.Context, _, messageID, _, text string) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.said[messageID] = text
+	f.as = op.ActorFrom(ctx).Scopes
 	return "turn_" + messageID, nil
 }
 
@@ -256,5 +258,22 @@ func TestManage(t *testing.T) {
 	}
 	if _, err := w.Get(w.ctx, GetIn{ID: "a"}); !errs.Is(err, errs.NotFound) {
 		t.Errorf("after deletion: %v", err)
+	}
+}
+
+// A run has the rights of whoever wrote the prompt, and no others.
+func TestRunsWithTheAuthorsRights(t *testing.T) {
+	t.Parallel()
+	w := open(t, filepath.Join(t.TempDir(), "y.db"))
+	author := op.WithActor(t.Context(), op.Actor{Account: "acct", Scopes: []string{"automations:write", "instances:read"}})
+	if _, err := w.Create(author, CreateIn{Name: "a", Prompt: "p", CronExpression: "0 8 * * *"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.RunNow(w.ctx, GetIn{ID: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	<-w.talk.ended
+	if diff := cmp.Diff([]string{"automations:write", "instances:read"}, w.talk.as); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -144,7 +144,7 @@ func (s *Service) Create(ctx context.Context, in CreateIn) (One, error) {
 	}
 	now := s.now()
 	r := row{ID: id.New(id.Automation), Account: op.ActorFrom(ctx).Account, Name: in.Name, Prompt: in.Prompt, Cron: strings.Join(strings.Fields(in.CronExpression), " "), Timezone: sched.name,
-		Enabled: in.Enabled == nil || *in.Enabled, Overlap: in.Overlap, CatchUp: in.CatchUp, ChatID: id.New(id.Chat), CreatedAt: db.Millis(now), UpdatedAt: db.Millis(now)}
+		Enabled: in.Enabled == nil || *in.Enabled, Overlap: in.Overlap, CatchUp: in.CatchUp, ChatID: id.New(id.Chat), Scopes: strings.Join(op.ActorFrom(ctx).Scopes, " "), CreatedAt: db.Millis(now), UpdatedAt: db.Millis(now)}
 	if r.Overlap == "" {
 		r.Overlap = "skip"
 	}
@@ -247,6 +247,9 @@ func (s *Service) Update(ctx context.Context, in UpdateIn) (One, error) {
 		}
 		if in.Enabled != nil {
 			r.Enabled = *in.Enabled
+		}
+		if in.Prompt != nil || r.Scopes == "" {
+			r.Scopes = strings.Join(op.ActorFrom(ctx).Scopes, " ")
 		}
 		if err := checkName(r.Name); err != nil {
 			return err

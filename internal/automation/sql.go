@@ -30,6 +30,7 @@ type row struct {
 	Overlap   string `db:"overlap"`
 	CatchUp   string `db:"catch_up"`
 	ChatID    string `db:"chat_id"`
+	Scopes    string `db:"scopes"`
 	Failures  int    `db:"failures"`
 	PausedWhy string `db:"paused_why"`
 	NextRunAt int64  `db:"next_run_at"`
@@ -53,7 +54,7 @@ type runRow struct {
 }
 
 const (
-	columns    = `id, account, name, prompt, cron, timezone, enabled, overlap, catch_up, chat_id, failures, paused_why, next_run_at, last_run_at, created_at, updated_at`
+	columns    = `id, account, name, prompt, cron, timezone, enabled, overlap, catch_up, chat_id, scopes, failures, paused_why, next_run_at, last_run_at, created_at, updated_at`
 	runColumns = `id, account, automation, slot, cause, status, turn_id, detail, started_at, finished_at, created_at`
 )
 
@@ -65,15 +66,15 @@ func toInt(b bool) int {
 }
 
 func insertRow(tx *db.Tx, r row) (bool, error) {
-	n, err := tx.Exec(`INSERT INTO automations (`+columns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account, name) DO NOTHING`,
-		r.ID, r.Account, r.Name, r.Prompt, r.Cron, r.Timezone, toInt(r.Enabled), r.Overlap, r.CatchUp, r.ChatID, r.Failures, r.PausedWhy, r.NextRunAt, r.LastRunAt, r.CreatedAt, r.UpdatedAt)
+	n, err := tx.Exec(`INSERT INTO automations (`+columns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account, name) DO NOTHING`,
+		r.ID, r.Account, r.Name, r.Prompt, r.Cron, r.Timezone, toInt(r.Enabled), r.Overlap, r.CatchUp, r.ChatID, r.Scopes, r.Failures, r.PausedWhy, r.NextRunAt, r.LastRunAt, r.CreatedAt, r.UpdatedAt)
 	return n > 0, err
 }
 
 func updateRow(tx *db.Tx, r row) error {
-	_, err := tx.Exec(`UPDATE automations SET name = ?, prompt = ?, cron = ?, timezone = ?, enabled = ?, overlap = ?, catch_up = ?, failures = ?, paused_why = ?, next_run_at = ?, updated_at = ?
+	_, err := tx.Exec(`UPDATE automations SET name = ?, prompt = ?, cron = ?, timezone = ?, enabled = ?, overlap = ?, catch_up = ?, scopes = ?, failures = ?, paused_why = ?, next_run_at = ?, updated_at = ?
 		WHERE account = ? AND id = ?`,
-		r.Name, r.Prompt, r.Cron, r.Timezone, toInt(r.Enabled), r.Overlap, r.CatchUp, r.Failures, r.PausedWhy, r.NextRunAt, r.UpdatedAt, r.Account, r.ID)
+		r.Name, r.Prompt, r.Cron, r.Timezone, toInt(r.Enabled), r.Overlap, r.CatchUp, r.Scopes, r.Failures, r.PausedWhy, r.NextRunAt, r.UpdatedAt, r.Account, r.ID)
 	return err
 }
 

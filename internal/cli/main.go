@@ -27,7 +27,6 @@ type program struct {
 	wide   bool
 	server string
 	key    string
-	in     io.Reader
 }
 
 // Main runs the command line and answers the exit code: 0 for success, 1 for a defect, 2 for a wrong command or input,
@@ -134,7 +133,6 @@ func Version() string {
 
 // with runs fn with a client of the server that the command is about.
 func (m *program) with(cmd *cobra.Command, fn func(c *client) error) error {
-	m.in = cmd.InOrStdin()
 	if m.server != "" {
 		if m.key == "" {
 			return errs.New(errs.Unauthenticated, "Put an API key of %s into $YARDMASTER_API_KEY.", m.server)
@@ -161,12 +159,12 @@ func (m *program) load(cmd *cobra.Command) (config.Config, error) {
 }
 
 // confirm asks a person before something is lost; where nobody can be asked, --yes is needed.
-func (m *program) confirm(what string) error {
-	if !isTerminal(os.Stdin) {
+func (m *program) confirm(cmd *cobra.Command, what string) error {
+	if !isTerminal(cmd.InOrStdin()) {
 		return errs.New(errs.Invalid, "%s can't be taken back. Say --yes to do it.", what)
 	}
-	_, _ = fmt.Fprintf(os.Stderr, "%s can't be taken back. Do it? [y/N] ", what)
-	line, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "%s can't be taken back. Do it? [y/N] ", what)
+	line, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}

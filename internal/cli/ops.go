@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -66,7 +65,7 @@ func (m *program) operationCommand(p *op.Operation, verb string) *cobra.Command 
 			return err
 		}
 		if p.Effect == op.Destroy && !yes {
-			if err := m.confirm(fmt.Sprintf("%s %s", p.Name, strings.Join(args, " "))); err != nil {
+			if err := m.confirm(cmd, fmt.Sprintf("%s %s", p.Name, strings.Join(args, " "))); err != nil {
 				return err
 			}
 		}
@@ -229,7 +228,7 @@ func readInput(cmd *cobra.Command, p *op.Operation, args []string) (map[string]a
 		default:
 			text := f.Value.String()
 			if text == "-" && (field == p.RawIn || field == "value" || field == "stdin") {
-				in, err := io.ReadAll(os.Stdin)
+				in, err := io.ReadAll(cmd.InOrStdin())
 				if err != nil {
 					return nil, nil, err
 				}
