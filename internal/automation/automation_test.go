@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,6 +59,7 @@ type world struct {
 	q    *job.Queue
 	talk *fakeTalker
 	ctx  context.Context
+	time atomic.Pointer[time.Time]
 }
 
 func open(t *testing.T, path string) *world {
@@ -69,7 +71,10 @@ func open(t *testing.T, path string) *world {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	q := job.New(d, log, true)
 	talk := &fakeTalker{said: map[string]string{}, ended: make(chan string, 100)}
-	w := &world{New(d, event.New(d), q, talk, log), d, q, talk, op.WithActor(t.Context(), op.System("acct"))}
+	w := &world{Service: New(d, event.New(d), q, talk, log), d: d, q: q, talk: talk, ctx: op.WithActor(t.Context(), op.System("acct"))}
+	start := time.Now()
+	w.time.Store(&start)
+	w.now = func() time.Time { return *w.time.Load() }
 	if err := q.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +88,7 @@ func (w *world) at(t *testing.T, at string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.now = func() time.Time { return parsed }
+	w.time.Store(&parsed)
 	if _, err := w.takeDue(t.Context()); err != nil {
 		t.Fatal(err)
 	}
