@@ -25,6 +25,13 @@ func (r *run) preface(src string, toks []lang.Token) []lang.Token {
 	for i := 0; i < len(toks); i++ {
 		t := toks[i]
 		out = append(out, t)
+		if t.Is("run", "execute", "exec") {
+			if q, next := takeCommand(src, toks, i+1); next > i+1 {
+				out = append(out, q)
+				i = next - 1
+				continue
+			}
+		}
 		if t.Is(":") {
 			if label := labelBefore(out[:len(out)-1]); label != "" {
 				if q, next := takeLiteral(src, toks, i+1, label); next > i+1 {
@@ -276,4 +283,35 @@ func tokLow(toks []lang.Token, k int) string {
 		return toks[k].Low
 	}
 	return ""
+}
+
+// programs are names by which a shell command is known as one without backticks.
+var programs = map[string]bool{}
+
+func init() {
+	for _, name := range strings.Fields("awk bash cat chmod cp curl cut date df du echo env false file find free git grep gzip head hostname id kill ln ls lsblk make md5sum mkdir mv nice node npm nproc pgrep pip pip3 " +
+		"ping pkill printf ps pwd python python3 rm sed sh sha256sum sleep sort stat sum tail tar tee test top touch tr true tty uname uniq unzip uptime wc wget which whoami xargs zip") {
+		programs[name] = true
+	}
+}
+
+// takeCommand takes a shell command that stands behind "run" as it is, up to the last "on", "in" or "across" or to "everywhere".
+func takeCommand(src string, toks []lang.Token, i int) (lang.Token, int) {
+	for i < len(toks) && toks[i].Is("the", "command") {
+		i++
+	}
+	if i >= len(toks) || toks[i].Kind != lang.Word && toks[i].Kind != lang.Ident || !programs[toks[i].Text] {
+		return lang.Token{}, 0
+	}
+	end := -1
+	for k := i + 1; k < len(toks); k++ {
+		if toks[k].Is("on", "across", "everywhere", "inside", "in") && toks[k].Kind == lang.Word {
+			end = k
+		}
+	}
+	if end < 0 {
+		return lang.Token{}, 0
+	}
+	from, to := toks[i].Start, toks[end-1].End
+	return lang.Token{Kind: lang.Code, Text: strings.TrimSpace(src[from:to]), Start: from, End: to}, end
 }

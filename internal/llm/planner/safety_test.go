@@ -63,3 +63,18 @@ func TestFileTextIsNoOrder(t *testing.T) {
 		}
 	}
 }
+
+// A command without backticks reaches the shell as it was written.
+func TestPlainCommands(t *testing.T) {
+	t.Parallel()
+	for say, want := range map[string]string{
+		"run uname -a on web-1":                     "ran uname -a ",
+		"run ls -la /tmp; df -h | head -2 on web-2": "ran ls -la /tmp; df -h | head -2 ",
+		"run echo hi on web-1 and web-2":            "ran echo hi ",
+	} {
+		_, answer := converse(t, standardYard(t), nil, say)
+		if !strings.Contains(strings.ReplaceAll(answer, "\n", " "), want) {
+			t.Errorf("%q: %s", say, answer)
+		}
+	}
+}
