@@ -183,8 +183,8 @@ func (c *client) stream(ctx context.Context, chatID, text string, fn func(chunk)
 			return chatID, err
 		}
 	}
-	if err := sc.Err(); err != nil {
-		return chatID, fmt.Errorf("read the answer: %w", err)
+	if ctx.Err() != nil {
+		return chatID, ctx.Err()
 	}
 	return chatID, errs.New(errs.Unavailable, "The server broke off its answer. The turn goes on there; look at it with \"yardmaster chats get %s\".", chatID)
 }

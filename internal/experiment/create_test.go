@@ -360,7 +360,7 @@ func TestHigherIsBetter(t *testing.T) {
 	t.Parallel()
 	sk := os.DirFS("../../examples/wet-day")
 	if _, err := fs.Stat(sk, "experiment.yaml"); err != nil {
-		t.Skip("the example is not there")
+		t.Fatal("the example is not there")
 	}
 	y := newYard(t, map[string]fs.FS{"wet-day": sk})
 	out := y.scored(y.create(experiment.CreateIn{Skill: "wet-day", Variants: 4}).ID)
